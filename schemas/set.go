@@ -1,0 +1,132 @@
+package schemas
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/avro"
+)
+
+// Set holds the topics that one side knows.
+type Set struct {
+	byTopic map[string]*Topic
+	byType  map[string]*Topic
+	topics  []*Topic // sorted by name
+}
+
+var fileName = regexp.MustCompile(`^(.+)\.v([1-9][0-9]*)\.avsc$`)
+
+// Load reads every *.avsc below root. Every version of a topic must be able to
+// read every other one (FULL_TRANSITIVE), so that readers and writers deploy in
+// any order.
+func Load(root fs.FS) (*Set, error) {
+	var all []*Schema
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path.Ext(name) != ".avsc" {
+			return err
+		}
+		m := fileName.FindStringSubmatch(path.Base(name))
+		if m == nil {
+			return fmt.Errorf("%s: want TOPIC.vN.avsc", name)
+		}
+		n, err := strconv.Atoi(m[2])
+		if err != nil {
+			return fmt.Errorf("%s: version: %w", name, err)
+		}
+		text, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		s, err := Parse(string(text), n)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if s.Topic != m[1] {
+			return fmt.Errorf("%s: its topic is %q, want the name of the file", name, s.Topic)
+		}
+		all = append(all, s)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load schemas: %w", err)
+	}
+	return NewSet(all...)
+}
+
+// NewSet gathers schemas into topics and checks that each topic's versions count
+// from 1 and are compatible with one another, and that no event type is claimed
+// twice.
+func NewSet(all ...*Schema) (*Set, error) {
+	set := &Set{byTopic: map[string]*Topic{}, byType: map[string]*Topic{}}
+	slices.SortStableFunc(all, func(a, b *Schema) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.N, b.N))
+	})
+	for _, s := range all {
+		t := set.byTopic[s.Topic]
+		if t == nil {
+			t = &Topic{}
+			set.byTopic[s.Topic] = t
+			set.topics = append(set.topics, t)
+		}
+		if s.N != len(t.Versions)+1 {
+			return nil, fmt.Errorf("topic %s: version %d follows version %d", s.Topic, s.N, len(t.Versions))
+		}
+		for _, older := range t.Versions {
+			if err := Compatible(older.Avro, s.Avro); err != nil {
+				return nil, fmt.Errorf("topic %s: version %d against %d: %w", s.Topic, s.N, older.N, err)
+			}
+		}
+		t.Versions = append(t.Versions, s)
+		t.Contract = s.Contract
+	}
+	for _, t := range set.topics {
+		for _, name := range t.Types {
+			if other := set.byType[name]; other != nil {
+				return nil, fmt.Errorf("event type %s: claimed by topics %s and %s", name, other.Topic, t.Topic)
+			}
+			set.byType[name] = t
+		}
+	}
+	return set, nil
+}
+
+// Compatible reports whether a reader of either schema can read what a writer of
+// the other one wrote (Confluent's FULL).
+func Compatible(a, b *avro.Schema) error {
+	if err := avro.CheckCompatibility(a, b); err != nil {
+		return fmt.Errorf("the newer cannot read the older: %w", err)
+	}
+	if err := avro.CheckCompatibility(b, a); err != nil {
+		return fmt.Errorf("the older cannot read the newer: %w", err)
+	}
+	return nil
+}
+
+// Topics returns all topics, sorted by name.
+func (s *Set) Topics() []*Topic { return s.topics }
+
+// Topic returns the topic of that name.
+func (s *Set) Topic(name string) (*Topic, bool) {
+	t, ok := s.byTopic[name]
+	return t, ok
+}
+
+// ByType returns the topic that carries events of that type (ce_type).
+func (s *Set) ByType(eventType string) (*Topic, bool) {
+	t, ok := s.byType[eventType]
+	return t, ok
+}
+
+// strictUnmarshal refuses keys that the target does not have.
+func strictUnmarshal(data []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	return dec.Decode(v)
+}
