@@ -26,8 +26,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/avro"
@@ -93,8 +95,17 @@ type Topic struct {
 // Latest returns the version that is written today.
 func (t *Topic) Latest() *Schema { return t.Versions[len(t.Versions)-1] }
 
+// Table returns the name of a replica's table: the topic's, with _ for . and -.
+func (c Contract) Table() string { return tableName.Replace(c.Topic) }
+
+var tableName = strings.NewReplacer(".", "_", "-", "_")
+
 // Subject returns the topic's subject in a schema registry (TopicNameStrategy).
 func (t *Topic) Subject() string { return t.Topic + "-value" }
+
+// maxTopicName leaves room below Kafka's 249 characters for a group's name and
+// the suffix of its dead-letter topic.
+const maxTopicName = 150
 
 var (
 	topicName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$`)
@@ -112,7 +123,7 @@ type attribute struct {
 	Conflict   string   `json:"conflict,omitempty"`
 	Types      []string `json:"types"`
 	Dedup      string   `json:"dedup,omitempty"`
-	Partitions int      `json:"partitions,omitempty"`
+	Partitions *int     `json:"partitions,omitempty"`
 }
 
 // Parse reads one schema and its contract. n is its version. The error names
@@ -147,17 +158,21 @@ func parseContract(raw any) (Contract, error) {
 		return Contract{}, err
 	}
 	if err := strictUnmarshal(encoded, &a); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			return Contract{}, fmt.Errorf("%s: got %s, want %s", wrong.Field, wrong.Value, jsonType(wrong.Type))
+		}
 		return Contract{}, err
 	}
 	c := Contract{
 		Topic: a.Topic, Kind: a.Kind, Key: a.Key, Version: a.Version, Time: a.Time,
-		Origins: a.Origins, Conflict: a.Conflict, Types: a.Types, Partitions: a.Partitions,
+		Origins: a.Origins, Conflict: a.Conflict, Types: a.Types, Partitions: DefaultPartitions,
 	}
 	if c.Origins == "" {
 		c.Origins = One
 	}
-	if c.Partitions == 0 {
-		c.Partitions = DefaultPartitions
+	if a.Partitions != nil {
+		c.Partitions = *a.Partitions
 	}
 	switch {
 	case c.Kind == Entity && c.Conflict == "":
@@ -174,8 +189,8 @@ func parseContract(raw any) (Contract, error) {
 }
 
 func (c Contract) validate(root *avro.SchemaNode) error {
-	if !topicName.MatchString(c.Topic) {
-		return fmt.Errorf("topic %q: want <domain>.<entities> in lower case", c.Topic)
+	if !topicName.MatchString(c.Topic) || len(c.Topic) > maxTopicName {
+		return fmt.Errorf("topic %q: want <domain>.<entities> in lower case, at most %d characters", c.Topic, maxTopicName)
 	}
 	if c.Kind != Entity && c.Kind != Fact {
 		return fmt.Errorf("kind %q: want %q or %q", c.Kind, Entity, Fact)
@@ -189,9 +204,12 @@ func (c Contract) validate(root *avro.SchemaNode) error {
 	if len(c.Types) == 0 {
 		return errors.New("types: want at least one event type")
 	}
-	for _, t := range c.Types {
+	for i, t := range c.Types {
 		if !typeName.MatchString(t) {
 			return fmt.Errorf("types: %q is not a dotted lower-case name", t)
+		}
+		if slices.Contains(c.Types[:i], t) {
+			return fmt.Errorf("types: %q is there twice", t)
 		}
 	}
 	if err := wantField(root, "key", c.Key, "string", "int", "long"); err != nil {
@@ -209,8 +227,11 @@ func (c Contract) validate(root *avro.SchemaNode) error {
 			return err
 		}
 	case Fact:
-		if c.Version != "" || c.Conflict != "" {
-			return errors.New("version and conflict: only entities have them")
+		if c.Version != "" {
+			return fmt.Errorf("version %q: only entities have one", c.Version)
+		}
+		if c.Conflict != "" {
+			return fmt.Errorf("conflict %q: only entities have one, facts never disagree", c.Conflict)
 		}
 	}
 	if c.Time != "" {
@@ -222,14 +243,31 @@ func (c Contract) validate(root *avro.SchemaNode) error {
 	return nil
 }
 
-// wantField checks that the attribute names a field of one of the given types.
+// jsonType names the JSON type that a Go type is read from.
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Slice:
+		return "an array"
+	case reflect.Int:
+		return "a whole number"
+	default:
+		return "a string"
+	}
+}
+
+// wantField checks that the attribute names a field of one of the given types,
+// which has no other meaning (a date is an int to Avro, but no key).
 func wantField(root *avro.SchemaNode, attribute, field string, types ...string) error {
 	i := slices.IndexFunc(root.Fields, func(f avro.SchemaField) bool { return f.Name == field })
 	if i < 0 {
 		return fmt.Errorf("%s %q: no such field", attribute, field)
 	}
-	if got := root.Fields[i].Type.Type; !slices.Contains(types, got) {
-		return fmt.Errorf("%s %q: field is %s, want one of %v", attribute, field, got, types)
+	got := root.Fields[i].Type
+	if !slices.Contains(types, got.Type) {
+		return fmt.Errorf("%s %q: field is %s, want one of %v", attribute, field, got.Type, types)
+	}
+	if got.LogicalType != "" && got.LogicalType != "uuid" {
+		return fmt.Errorf("%s %q: field has the logical type %s, want none", attribute, field, got.LogicalType)
 	}
 	return nil
 }

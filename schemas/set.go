@@ -61,8 +61,8 @@ func Load(root fs.FS) (*Set, error) {
 }
 
 // NewSet gathers schemas into topics and checks that each topic's versions count
-// from 1 and are compatible with one another, and that no event type is claimed
-// twice.
+// from 1, are compatible with one another and keep the contract, and that no
+// event type or table name is claimed twice.
 func NewSet(all ...*Schema) (*Set, error) {
 	set := &Set{byTopic: map[string]*Topic{}, byType: map[string]*Topic{}}
 	slices.SortStableFunc(all, func(a, b *Schema) int {
@@ -82,11 +82,19 @@ func NewSet(all ...*Schema) (*Set, error) {
 			if err := Compatible(older.Avro, s.Avro); err != nil {
 				return nil, fmt.Errorf("topic %s: version %d against %d: %w", s.Topic, s.N, older.N, err)
 			}
+			if err := keeps(older.Contract, s.Contract); err != nil {
+				return nil, fmt.Errorf("topic %s: version %d against %d: %w", s.Topic, s.N, older.N, err)
+			}
 		}
 		t.Versions = append(t.Versions, s)
 		t.Contract = s.Contract
 	}
+	byTable := map[string]*Topic{}
 	for _, t := range set.topics {
+		if other := byTable[t.Table()]; other != nil {
+			return nil, fmt.Errorf("topics %s and %s: both have the table %s", other.Topic, t.Topic, t.Table())
+		}
+		byTable[t.Table()] = t
 		for _, name := range t.Types {
 			if other := set.byType[name]; other != nil {
 				return nil, fmt.Errorf("event type %s: claimed by topics %s and %s", name, other.Topic, t.Topic)
@@ -97,13 +105,39 @@ func NewSet(all ...*Schema) (*Set, error) {
 	return set, nil
 }
 
+// keeps reports the attribute that a newer version of a contract must not
+// change: records written under the older one would get another key, another
+// order or another fate.
+func keeps(older, newer Contract) error {
+	for _, a := range []struct{ name, older, newer string }{
+		{"kind", string(older.Kind), string(newer.Kind)},
+		{"key", older.Key, newer.Key},
+		{"version", older.Version, newer.Version},
+		{"origins", string(older.Origins), string(newer.Origins)},
+		{"conflict", older.Conflict, newer.Conflict},
+	} {
+		if a.older != a.newer {
+			return fmt.Errorf("%s %q: it was %q and has to stay", a.name, a.newer, a.older)
+		}
+	}
+	for _, t := range older.Types {
+		if !slices.Contains(newer.Types, t) {
+			return fmt.Errorf("types: %q is gone, but the topic holds such events", t)
+		}
+	}
+	if newer.Partitions < older.Partitions {
+		return fmt.Errorf("partitions %d: there are %d, and Kafka cannot take any away", newer.Partitions, older.Partitions)
+	}
+	return nil
+}
+
 // Compatible reports whether a reader of either schema can read what a writer of
-// the other one wrote (Confluent's FULL).
-func Compatible(a, b *avro.Schema) error {
-	if err := avro.CheckCompatibility(a, b); err != nil {
+// the other one wrote (Confluent's FULL). The older one comes first.
+func Compatible(older, newer *avro.Schema) error {
+	if err := avro.CheckCompatibility(older, newer); err != nil {
 		return fmt.Errorf("the newer cannot read the older: %w", err)
 	}
-	if err := avro.CheckCompatibility(b, a); err != nil {
+	if err := avro.CheckCompatibility(newer, older); err != nil {
 		return fmt.Errorf("the older cannot read the newer: %w", err)
 	}
 	return nil
