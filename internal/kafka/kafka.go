@@ -1,0 +1,138 @@
+// Package kafka builds the Kafka client from configuration and looks after
+// topics. Publishing and consuming are in their own packages, on top of the
+// client that this one makes.
+//
+//	client, err := kafka.NewClient(kafka.Config{Brokers: []string{"127.0.0.1:9092"}})
+//	...
+//	defer client.Close()
+//	changes, err := kafka.ApplyTopics(ctx, client, []kafka.Topic{kafka.EventTopic(contract, 3)})
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// DefaultBroker is where the embedded broker listens.
+const DefaultBroker = "127.0.0.1:9092"
+
+// Config says how to reach Kafka and how much memory that may take. The zero
+// value of a field means its default.
+type Config struct {
+	Brokers  []string // host:port of some of the brokers; default DefaultBroker
+	ClientID string   // what brokers log and quotas are set for; default "firehose"
+
+	DialTimeout    time.Duration // one connection attempt; default 5s
+	RequestTimeout time.Duration // one request's answer, beyond what the broker may itself wait; default 10s
+
+	// DeliveryTimeout is how long the client holds a record that it could not
+	// send. Default 30s. It never gives up a record that may have reached a
+	// broker: whoever waits for it needs a clock of his own, as publish has.
+	DeliveryTimeout time.Duration
+
+	MaxBatchBytes      int32 // of one partition in one produce request; default 1,000,012, below Kafka's limit of 1,048,588
+	MaxBufferedRecords int   // waiting to be acknowledged; default 100,000
+	MaxBufferedBytes   int   // the same in bytes of keys, values and headers; default 128 MiB
+
+	// MaxFetchBytes bounds what one broker sends in one answer; the client
+	// holds up to two of them per broker. Default 8 MiB.
+	MaxFetchBytes          int32
+	MaxPartitionFetchBytes int32 // the same of one partition; default 1 MiB
+	MaxDecompressedBytes   int   // what a fetched batch may decompress to; default 64 MiB
+
+	Log *slog.Logger // the client's own lines, from warnings up; default: nothing is logged
+}
+
+func (cfg *Config) setDefaults() {
+	if len(cfg.Brokers) == 0 {
+		cfg.Brokers = []string{DefaultBroker}
+	}
+	or(&cfg.ClientID, "firehose")
+	or(&cfg.DialTimeout, 5*time.Second)
+	or(&cfg.RequestTimeout, 10*time.Second)
+	or(&cfg.DeliveryTimeout, 30*time.Second)
+	or(&cfg.MaxBatchBytes, 1_000_012)
+	or(&cfg.MaxBufferedRecords, 100_000)
+	or(&cfg.MaxBufferedBytes, 128<<20)
+	or(&cfg.MaxFetchBytes, 8<<20)
+	or(&cfg.MaxPartitionFetchBytes, 1<<20)
+	or(&cfg.MaxDecompressedBytes, 64<<20)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+func or[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (cfg *Config) validate() error {
+	for _, addr := range cfg.Brokers {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("brokers: %q: want host:port", addr)
+		}
+	}
+	switch {
+	case cfg.DialTimeout < 0 || cfg.RequestTimeout < 0 || cfg.DeliveryTimeout < time.Second:
+		return errors.New("timeouts: want positive ones, and a delivery timeout of at least 1s")
+	case cfg.RequestTimeout < 100*time.Millisecond:
+		return fmt.Errorf("request timeout %s: want at least 100ms", cfg.RequestTimeout)
+	case cfg.MaxBatchBytes < 1<<10:
+		return fmt.Errorf("batch bytes %d: want at least 1 KiB", cfg.MaxBatchBytes)
+	case cfg.MaxBufferedRecords < 0 || cfg.MaxBufferedBytes < 0:
+		return errors.New("buffer: want positive bounds")
+	case cfg.MaxFetchBytes < 1<<10 || cfg.MaxPartitionFetchBytes < 1<<10:
+		return errors.New("fetch bytes: want at least 1 KiB")
+	case cfg.MaxDecompressedBytes < 0:
+		return errors.New("decompressed bytes: want a positive bound")
+	}
+	return nil
+}
+
+// NewClient returns a client whose memory and waits are bounded. As a producer
+// it is idempotent, waits for all in-sync replicas, does not linger, and puts a
+// key where Java's client does. opts come last, so they can add and override.
+// It does not connect: the first request does.
+func NewClient(cfg Config, opts ...kgo.Opt) (*kgo.Client, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("kafka configuration: %w", err)
+	}
+	base := []kgo.Opt{
+		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.ClientID(cfg.ClientID),
+		kgo.DialTimeout(cfg.DialTimeout),
+		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
+		kgo.WithHooks(new(Doubt)),
+		kgo.WithLogger(clientLog{cfg.Log}),
+
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // murmur2, as Java
+		kgo.ProducerLinger(0),                                // batches form while a request is in flight
+		kgo.ProduceRequestTimeout(cfg.RequestTimeout),
+		kgo.RecordDeliveryTimeout(cfg.DeliveryTimeout),
+		kgo.ProducerBatchMaxBytes(cfg.MaxBatchBytes),
+		kgo.MaxBufferedRecords(cfg.MaxBufferedRecords),
+		kgo.MaxBufferedBytes(cfg.MaxBufferedBytes),
+
+		kgo.FetchMaxBytes(cfg.MaxFetchBytes),
+		kgo.FetchMaxPartitionBytes(cfg.MaxPartitionFetchBytes),
+		kgo.MaxDecompressBatchBytes(cfg.MaxDecompressedBytes),
+		// A broker sends a batch that is larger than the fetch limit all the
+		// same, so that consumers cannot get stuck: leave room for one.
+		kgo.BrokerMaxReadBytes(max(2*cfg.MaxFetchBytes, cfg.MaxFetchBytes+16<<20)),
+	}
+	client, err := kgo.NewClient(append(base, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	return client, nil
+}
