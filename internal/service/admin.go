@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/pprof"
 	"slices"
@@ -11,12 +12,25 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // readyTimeout bounds all readiness checks together: a probe that waits is a
 // probe that fails.
 const readyTimeout = 2 * time.Second
+
+// NewMetrics makes a process's registry, with the collectors of the Go runtime,
+// the process and the build that every dashboard expects.
+func NewMetrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector(),
+	)
+	return registry
+}
 
 // Health is what /readyz asks. The zero value is not usable: see NewHealth.
 type Health struct {
@@ -48,17 +62,11 @@ type Reason struct {
 // Reasons asks every check, in the order of their names. None means ready.
 func (h *Health) Reasons(ctx context.Context) []Reason {
 	h.mu.Lock()
-	names := make([]string, 0, len(h.checks))
-	checks := make(map[string]func(context.Context) error, len(h.checks))
-	for name, check := range h.checks {
-		names = append(names, name)
-		checks[name] = check
-	}
+	checks := maps.Clone(h.checks)
 	h.mu.Unlock()
 
-	slices.Sort(names)
 	var reasons []Reason
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(checks)) {
 		for _, err := range flatten(checks[name](ctx)) {
 			reasons = append(reasons, Reason{Check: name, Reason: err.Error()})
 		}
@@ -90,7 +98,6 @@ func (a *Admin) Start(group *Group, health *Health, metrics prometheus.Gatherer,
 	a.Addr = listener.Addr().String()
 	log.Info("admin listens", "addr", a.Addr)
 	server := NewHTTPServer(adminHandler(group.Stopping(), health, metrics), log)
-	server.WriteTimeout = 0 // profiles and traces take as long as they are asked to
 	group.Attend("admin", func(ctx context.Context) error {
 		return Serve(ctx, listener, server, time.Second)
 	})
@@ -115,11 +122,12 @@ func adminHandler(stopping context.Context, health *Health, metrics prometheus.G
 		}
 		writeStatus(w, http.StatusOK, status{Status: "ready"})
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }

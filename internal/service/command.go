@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -85,6 +86,10 @@ func Main(ctx context.Context, cmd *Command) int {
 // Execute parses p's arguments, runs the command they name and returns its
 // exit code. Main is Execute with the process's own surroundings.
 func Execute(ctx context.Context, root *Command, p Process) int {
+	if len(p.Args) == 1 && p.Args[0] == "--version" {
+		fmt.Fprintf(p.Stdout, "%s %s\n", root.Name, version())
+		return ExitDone
+	}
 	path, args, err := find(root, p.Args)
 	cmd := path[len(path)-1]
 	name := names(path)
@@ -122,6 +127,9 @@ func Execute(ctx context.Context, root *Command, p Process) int {
 		fmt.Fprintf(p.Stderr, "%s: %v\nTry: %s --help\n", name, err, name)
 		return ExitUsage
 	case errors.Is(err, ErrFailed):
+		return ExitFailed
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintf(p.Stderr, "%s: interrupted\n", name)
 		return ExitFailed
 	default:
 		fmt.Fprintf(p.Stderr, "%s: %v\n", name, err)
@@ -172,6 +180,21 @@ func elsewhere(root, cmd *Command) known {
 	}
 	walk(root)
 	return k
+}
+
+// version is the module's version and revision as the linker recorded them.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	version := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && !strings.Contains(version, s.Value[:min(12, len(s.Value))]) {
+			version += " " + s.Value
+		}
+	}
+	return version + " " + info.GoVersion
 }
 
 func names(path []*Command) string {

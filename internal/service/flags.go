@@ -137,6 +137,10 @@ func (f *Flags) parseArgs(args []string) ([]string, error) {
 			if errors.Is(err, flag.ErrHelp) {
 				return nil, err
 			}
+			// The flag package writes one dash; we write two everywhere.
+			if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+				return nil, Usagef("unknown flag --%s", name)
+			}
 			return nil, &UsageError{Err: err}
 		}
 		left := f.FlagSet.Args()
