@@ -133,7 +133,7 @@ func (f *Flags) parse(args, env []string, others known) ([]string, error) {
 func (f *Flags) parseArgs(args []string) ([]string, error) {
 	var rest []string
 	for {
-		if err := f.FlagSet.Parse(args); err != nil {
+		if err := f.Parse(args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
 				return nil, err
 			}
@@ -143,7 +143,7 @@ func (f *Flags) parseArgs(args []string) ([]string, error) {
 			}
 			return nil, &UsageError{Err: err}
 		}
-		left := f.FlagSet.Args()
+		left := f.Args()
 		if len(left) == 0 {
 			return rest, nil
 		}

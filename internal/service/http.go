@@ -57,6 +57,8 @@ func Serve(ctx context.Context, listener net.Listener, server *http.Server, drai
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests still in flight after %v: %w", drain, err), server.Close())
 	}
-	<-failed
+	if closed := <-failed; !errors.Is(closed, http.ErrServerClosed) {
+		err = errors.Join(err, closed)
+	}
 	return err
 }

@@ -54,9 +54,9 @@ func IsTerminal(w io.Writer) bool {
 }
 
 // KeyHash is how a record's key appears in a log: the first eight bytes of its
-// SHA-256 under key_hash. Lines about one key can be found, and the key is not
-// in the clear; it is a pseudonym, not a secret, for keys that can be guessed.
-func KeyHash(key []byte) slog.Attr {
+// SHA-256, logged under key_hash. Lines about one key can be found, the key is not
+// in the clear. It is a pseudonym, not a secret: keys that can be guessed can be tried.
+func KeyHash(key []byte) string {
 	sum := sha256.Sum256(key)
-	return slog.String("key_hash", hex.EncodeToString(sum[:8]))
+	return hex.EncodeToString(sum[:8])
 }

@@ -1,0 +1,110 @@
+# Firehose. Needs Go, bash and nothing else; `make` lists what there is.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+DIR      ?= ./firehose-data# where `make run` keeps its data
+RATE     ?= 50# events a second that `make run` simulates
+BENCH    ?= .# benchmarks to run, a regular expression
+COUNT    ?= 1# how often each benchmark runs; benchstat wants ten
+TESTFLAGS ?=# more flags for go test, e.g. -run TestPosition -v
+STRICT   ?=# 1: fail where a check cannot be made, e.g. without the vulnerability database
+
+# The tools' versions are pinned in a module of their own, so that what the
+# linter depends on never decides what the binaries are built from.
+TOOL := go tool -modfile=tools/go.mod
+
+.PHONY: help
+help: ## list the targets
+	@echo "Firehose: business events through Kafka into each service's own store."
+	@echo
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo "Variables (make run RATE=500):"
+	@sed -nE 's/^([A-Z]+) +\?= ?(.*)# ?(.*)/  \1|\3|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text value; do printf '%-16s %s%s\n' "  $$name" "$$text" "$${value:+ (default $$value)}"; done
+
+.PHONY: run
+run: build ## the whole system in one process, fed with real purchases, then simulated ones
+	@echo "starting: broker, registry, ingest and three services, data in $(DIR); Ctrl-C stops"
+	@# On a terminal the program gets a process group of its own, so that Ctrl-C
+	@# reaches it and not make, which would call a clean stop an error.
+	@if [ -t 0 ]; then set -m; fi; bin/firehose dev --dir '$(DIR)' --replay cdnow --simulate '$(RATE)'
+
+.PHONY: build
+build: ## static binaries into bin/
+	@.ci/build
+
+.PHONY: test
+test: ## all unit tests, with the race detector where a C compiler is there
+	@cc="$$(go env CC)"; \
+	if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$${cc%% *}" >/dev/null; then \
+		echo "tests: with the race detector (C compiler: $${cc%% *})"; \
+		go test -race -timeout 5m $(TESTFLAGS) ./...; \
+	else \
+		echo "tests: WITHOUT the race detector: it needs a C compiler and there is none"; \
+		CGO_ENABLED=0 go test -timeout 5m $(TESTFLAGS) ./...; \
+	fi
+
+.PHONY: check
+check: generate format-check house tidy-check vet lint vulnerabilities test bench-once ## everything that must hold before a commit
+	@echo "check: all of it holds"
+
+.PHONY: generate
+generate: ## run the generators; fails when they changed what was there
+	@echo "generate"
+	@before="$$(git diff | cksum)"; go generate ./...; \
+	if [ "$$before" != "$$(git diff | cksum)" ]; then \
+		git diff --stat; echo "generate: what is generated was out of date; it is renewed now, commit it"; exit 1; \
+	fi
+
+.PHONY: format
+format: ## format the code
+	@$(TOOL) golangci-lint fmt
+
+.PHONY: format-check
+format-check:
+	@echo "format"
+	@$(TOOL) golangci-lint fmt --diff || { echo "format: run make format"; exit 1; }
+
+.PHONY: house
+house: ## rules of the house that no linter knows
+	@echo "house rules"
+	@.ci/house
+
+.PHONY: tidy-check
+tidy-check:
+	@echo "go.mod is tidy"
+	@go mod tidy -diff
+
+.PHONY: vet
+vet: ## go vet
+	@echo "vet"
+	@go vet ./...
+
+.PHONY: lint
+lint: ## golangci-lint with the import rules
+	@echo "lint (the first time compiles the linters, about three minutes)"
+	@$(TOOL) golangci-lint run
+
+.PHONY: vulnerabilities
+vulnerabilities: ## govulncheck; STRICT=1 fails when the database cannot be reached
+	@echo "vulnerabilities"
+	@STRICT='$(STRICT)' .ci/vulnerabilities $(TOOL) govulncheck
+
+.PHONY: bench-once
+bench-once:
+	@echo "benchmarks, once each, so that they cannot rot"
+	@go test -run '^$$' -bench . -benchtime 1x -timeout 10m ./... | { grep -vE '^(ok|\?|PASS|goos|goarch|pkg|cpu)' || true; }
+
+.PHONY: bench
+bench: ## benchmarks with their ratios (COUNT=10 for benchstat)
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' -timeout 60m ./... | { grep -vE '^(ok .*no test files|\?|PASS)' || true; }
+
+.PHONY: benchstat
+benchstat: ## compare two outputs of make bench: make benchstat OLD=old.txt NEW=new.txt
+	@$(TOOL) benchstat '$(OLD)' '$(NEW)'
+
+.PHONY: clean
+clean: ## remove bin/; data stays
+	@rm -rf bin
