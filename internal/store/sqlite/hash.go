@@ -1,0 +1,91 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"slices"
+	"strings"
+
+	"firehose/internal/store"
+)
+
+// Hash returns the canonical hash of the service's tables: rows that are live
+// with their stamps, counters and log entries, as of one moment. Positions, seen
+// IDs and conflicts are no part of it: equal positions mean equal hashes, on
+// every replica and after a rebuild.
+func (s *Store) Hash(ctx context.Context) (string, error) {
+	c, err := acquire(ctx, s.reading)
+	if err != nil {
+		return "", classify("hash", err)
+	}
+	defer func() { s.reading <- c }()
+	sum, err := hash(ctx, c)
+	return sum, classify("hash", err)
+}
+
+func hash(ctx context.Context, c *conn) (_ string, err error) {
+	if _, err := c.exec("BEGIN"); err != nil {
+		return "", err
+	}
+	defer func() {
+		_, end := c.exec("COMMIT")
+		err = errors.Join(err, end)
+	}()
+	// A writer of its own knows the file as of this moment.
+	w := &writer{conn: c}
+	if err := w.load(ctx); err != nil {
+		return "", err
+	}
+	d := store.NewDigest()
+	tables := make([]*physical, 0, len(w.tables))
+	for _, p := range w.tables {
+		tables = append(tables, p)
+	}
+	slices.SortFunc(tables, func(a, b *physical) int { return cmp.Compare(a.name, b.name) })
+	for _, p := range tables {
+		if err := hashTable(ctx, c, d, p); err != nil {
+			return "", err
+		}
+	}
+	return d.Sum(), nil
+}
+
+func hashTable(ctx context.Context, c *conn, d *store.Digest, p *physical) error {
+	var key, columns []string
+	for _, col := range p.columns {
+		if col.key {
+			key = append(key, col.name)
+		}
+		columns = append(columns, col.name)
+	}
+	slices.Sort(columns)
+	where := ""
+	switch p.kind {
+	case kindNames[store.Rows]:
+		columns = append(columns, stampColumns[:4]...)
+		where = " WHERE NOT firehose_deleted"
+	case kindNames[store.Log]:
+		key = []string{"firehose_source", "firehose_event_id", "firehose_line"}
+		columns = append(columns, key...)
+	}
+	d.Table(p.name, columns)
+	return c.queryOnce(ctx, "SELECT "+quoteAll(columns)+" FROM "+quote(p.physicalName())+where+" ORDER BY "+quoteAll(key),
+		func(v []driver.Value) error {
+			row := make([]any, len(v))
+			for i := range v {
+				row[i] = v[i]
+			}
+			d.Row(row)
+			return nil
+		})
+}
+
+func quoteAll(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = quote(n)
+	}
+	return strings.Join(quoted, ", ")
+}

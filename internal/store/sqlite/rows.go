@@ -1,0 +1,247 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+
+	"firehose/internal/conflict"
+	"firehose/internal/store"
+)
+
+// askEvery is how many rows are written between two looks at the context.
+const askEvery = 256
+
+// applier is one Apply under way.
+type applier struct {
+	w      *writer
+	ctx    context.Context //nolint:containedctx // lives as long as the call that it belongs to
+	now    string
+	result store.Result
+	args   []any // reused
+}
+
+func (a *applier) changes(c store.Changes) error {
+	t, err := a.w.table(c.Table)
+	if err != nil {
+		return err
+	}
+	n := 0
+	each := func(err error) error {
+		if n++; err == nil && n%askEvery == 0 {
+			err = a.ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("table %s: %w", c.Table.Name, err)
+		}
+		return nil
+	}
+	for i := range c.Rows {
+		if err := each(a.row(t, &c.Rows[i])); err != nil {
+			return err
+		}
+	}
+	for i := range c.Sums {
+		if err := each(a.sum(t, &c.Sums[i])); err != nil {
+			return err
+		}
+	}
+	for i := range c.Entries {
+		if err := each(a.entry(t, &c.Entries[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row writes a row that is newer than the stored one, which is the common case,
+// with one statement; what it leaves is decided one by one.
+func (a *applier) row(t *table, r *store.Row) error {
+	var err error
+	a.args, err = appendValues(a.args[:0], t.decl.Key, r.Key)
+	if err != nil {
+		return err
+	}
+	if r.Deleted {
+		a.args = appendNulls(a.args, len(t.decl.Columns))
+	} else if a.args, err = appendValues(a.args, t.decl.Columns, r.Values); err != nil {
+		return err
+	}
+	a.args = append(a.args, r.Stamp.Version, r.Stamp.Time, r.Stamp.Origin, r.Stamp.EventID, boolean(r.Deleted))
+	n, err := t.write.exec(a.args...)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		a.result.Written++
+		return nil
+	}
+	return a.contested(t, r)
+}
+
+// contested decides a row that is not newer than what is stored. a.args are
+// still those of the row.
+func (a *applier) contested(t *table, r *store.Row) error {
+	var stored []driver.Value
+	if err := t.read.query(a.ctx, func(v []driver.Value) error {
+		stored = append(stored, v...)
+		return nil
+	}, a.args[:len(t.decl.Key)]...); err != nil {
+		return err
+	}
+	if stored == nil {
+		return fmt.Errorf("%w: row neither written nor there", store.ErrTransient)
+	}
+	stamp := conflict.Stamp{
+		Version: stored[0].(int64), Time: stored[1].(int64), Origin: stored[2].(string), EventID: stored[3].(string),
+	}
+	deleted, values := stored[4].(int64) != 0, stored[5:]
+	incoming := a.args[len(t.decl.Key) : len(t.decl.Key)+len(t.decl.Columns)]
+	outcome := conflict.Newest(stamp, r.Stamp, func() bool {
+		return deleted == r.Deleted && (deleted || sameValues(values, incoming))
+	})
+	switch outcome {
+	case conflict.Stale:
+		a.result.Stale++
+		return nil
+	case conflict.Duplicate:
+		a.result.Duplicate++
+		return nil
+	case conflict.Loses:
+		if r.Body == nil {
+			a.result.Stale++
+			return nil
+		}
+		return a.lost(r, r.Stamp, stamp, "kept", "event", r.Body)
+	case conflict.WinsOver:
+		if r.Body != nil {
+			encoding, body, err := renderStored(t, deleted, values)
+			if err != nil {
+				return err
+			}
+			if err := a.lost(r, stamp, r.Stamp, "replaced", encoding, body); err != nil {
+				return err
+			}
+		}
+	case conflict.Wins:
+	}
+	if _, err := t.force.exec(a.args...); err != nil {
+		return err
+	}
+	a.result.Written++
+	return nil
+}
+
+// lost records the loser of two concurrent rows.
+func (a *applier) lost(r *store.Row, loser, winner conflict.Stamp, outcome, encoding string, body []byte) error {
+	key, err := keyText(r.Key)
+	if err != nil {
+		return err
+	}
+	return a.conflict(store.Conflict{
+		From: r.From, Key: key, Policy: "newest", Loser: loser, Winner: winner, Body: body, Outcome: outcome,
+	}, encoding)
+}
+
+// sameValues compares a stored row with one about to be written, both as SQLite
+// holds them.
+func sameValues(stored []driver.Value, incoming []any) bool {
+	for i, v := range stored {
+		if b, ok := v.([]byte); ok {
+			other, ok := incoming[i].([]byte)
+			if !ok || string(b) != string(other) {
+				return false
+			}
+		} else if v != incoming[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// renderStored writes a stored row as a JSON object by column, bytes in base64.
+// The event it came from is not kept with it.
+func renderStored(t *table, deleted bool, values []driver.Value) (encoding string, body []byte, err error) {
+	if deleted {
+		return "none", nil, nil
+	}
+	object := make(map[string]any, len(values))
+	for i, c := range t.decl.Columns {
+		switch v := values[i].(type) {
+		case int64:
+			object[c.Name] = v
+			if c.Type == store.Bool {
+				object[c.Name] = v != 0
+			}
+		case string:
+			object[c.Name] = v
+			if c.Type == store.JSON {
+				object[c.Name] = json.RawMessage(v)
+			}
+		case float64:
+			object[c.Name] = jsonFloat(v)
+		default:
+			object[c.Name] = v
+		}
+	}
+	body, err = json.Marshal(object)
+	return "columns", body, err
+}
+
+// jsonFloat writes the infinities, which JSON has no number for, as text.
+func jsonFloat(f float64) any {
+	if f-f != 0 {
+		return fmt.Sprint(f)
+	}
+	return f
+}
+
+// keyText is a key as conflicts shows it: a single text as it is, anything else
+// as JSON.
+func keyText(key []any) (string, error) {
+	if len(key) == 1 {
+		if s, ok := key[0].(string); ok {
+			return s, nil
+		}
+	}
+	b, err := json.Marshal(key)
+	return string(b), err
+}
+
+func (a *applier) sum(t *table, s *store.Sum) error {
+	var err error
+	if a.args, err = appendValues(a.args[:0], t.decl.Key, s.Key); err != nil {
+		return err
+	}
+	if len(s.Deltas) != len(t.decl.Columns) {
+		return fmt.Errorf("%w: %d deltas for %d columns", store.ErrRefused, len(s.Deltas), len(t.decl.Columns))
+	}
+	for _, d := range s.Deltas {
+		a.args = append(a.args, d)
+	}
+	// A sum that overflows becomes a REAL, which the STRICT column refuses.
+	if _, err = t.write.exec(a.args...); err != nil {
+		return err
+	}
+	a.result.Written++
+	return nil
+}
+
+func (a *applier) entry(t *table, e *store.Entry) error {
+	var err error
+	a.args = append(a.args[:0], e.Source, e.EventID, int64(e.Line))
+	if a.args, err = appendValues(a.args, t.decl.Columns, e.Values); err != nil {
+		return err
+	}
+	n, err := t.write.exec(a.args...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		a.result.Duplicate++
+		return nil
+	}
+	a.result.Written++
+	return nil
+}

@@ -1,0 +1,215 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql/driver"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"firehose/internal/store"
+)
+
+// Event IDs of facts are remembered in tables that each cover a slice of record
+// time as long as their horizon. Two records within the horizon of one another
+// lie in one slice or in neighbours, so an ID is looked for in three tables and
+// forgotten by dropping a whole one.
+//
+// A table holds (key, hash): the first 16 bytes of a SHA-256 of source and ID,
+// and those of the body. A batch goes into it as one BLOB of such pairs, cut up
+// by SQLite: binding a parameter costs more than the insert.
+type seenTables struct {
+	slices map[sliceID]*slice
+	clock  int64 // microseconds: the latest record time seen, see advance
+}
+
+// sliceID names the slice [n*horizon, (n+1)*horizon) of record time.
+type sliceID struct {
+	horizon time.Duration
+	n       int64
+}
+
+type slice struct {
+	used int64 // the clock when an ID was last put in
+}
+
+const seenPair = 32
+
+func (id sliceID) table() string { return fmt.Sprintf("firehose_seen_%s_%d", id.horizon, id.n) }
+
+// neighbours are the slices in which an ID of this slice may have been seen.
+func (id sliceID) neighbours() []sliceID {
+	return []sliceID{{id.horizon, id.n - 1}, id, {id.horizon, id.n + 1}}
+}
+
+func sliceOf(s *store.Seen) sliceID {
+	t, h := s.Time.UnixMicro(), s.Horizon.Microseconds()
+	n := t / h
+	if t%h < 0 {
+		n--
+	}
+	return sliceID{s.Horizon, n}
+}
+
+// seenKey is the key of an event ID: too long to collide, short to store.
+func seenKey(k store.EventKey) []byte {
+	b := make([]byte, 0, 8+len(k.Source)+len(k.ID))
+	b = binary.BigEndian.AppendUint64(b, uint64(len(k.Source)))
+	b = append(append(b, k.Source...), k.ID...)
+	sum := sha256.Sum256(b)
+	return sum[:16]
+}
+
+// bySlice groups IDs by the slice that they lie in. Horizons are checked here:
+// slices of less than a second would be countless.
+func bySlice(seen []store.Seen) (map[sliceID][]int, error) {
+	groups := map[sliceID][]int{}
+	for i := range seen {
+		if seen[i].Horizon < time.Second {
+			return nil, fmt.Errorf("%w: horizon %v of seen event IDs: want at least a second", store.ErrFatal, seen[i].Horizon)
+		}
+		id := sliceOf(&seen[i])
+		groups[id] = append(groups[id], i)
+	}
+	return groups, nil
+}
+
+// load reads which slices there are.
+func (t *seenTables) load(ctx context.Context, c *conn) error {
+	t.slices, t.clock = map[sliceID]*slice{}, 0
+	first := true
+	return readSlices(ctx, c, func(id sliceID, used int64) {
+		t.slices[id] = &slice{used: used}
+		if first || used > t.clock {
+			t.clock, first = used, false
+		}
+	})
+}
+
+func readSlices(ctx context.Context, c *conn, each func(id sliceID, used int64)) error {
+	return c.query(ctx, `SELECT horizon, slice, used FROM firehose_seen_slices`, func(v []driver.Value) error {
+		each(sliceID{time.Duration(v[0].(int64)), v[1].(int64)}, v[2].(int64))
+		return nil
+	})
+}
+
+// insert remembers IDs that must all be new, and forgets old slices.
+func (t *seenTables) insert(w *writer, seen []store.Seen) error {
+	if len(seen) == 0 || !rememberSeen {
+		return nil
+	}
+	groups, err := bySlice(seen)
+	if err != nil {
+		return err
+	}
+	w.altered = true // until the commit
+	t.advance(seen)
+	ids := slices.SortedFunc(maps.Keys(groups), func(a, b sliceID) int {
+		return int(max(-1, min(1, int64(a.horizon-b.horizon)))*2 + max(-1, min(1, a.n-b.n)))
+	})
+	for _, id := range ids {
+		if err := t.use(w.conn, id); err != nil {
+			return err
+		}
+		n, err := w.conn.once(t.insertSQL(id), pairs(seen, groups[id]), int64(len(groups[id])))
+		if err != nil {
+			return err
+		}
+		if n != int64(len(groups[id])) {
+			return fmt.Errorf("%w: %d event IDs were seen meanwhile", store.ErrChanged, int64(len(groups[id]))-n)
+		}
+	}
+	return t.forget(w.conn)
+}
+
+// advance moves the clock to the latest record time, by a horizon at most: one
+// record from the far future must not make the store forget everything.
+func (t *seenTables) advance(seen []store.Seen) {
+	for i := range seen {
+		at := seen[i].Time.UnixMicro()
+		if len(t.slices) == 0 && t.clock == 0 {
+			t.clock = at
+		} else if at > t.clock {
+			t.clock = min(at, t.clock+seen[i].Horizon.Microseconds())
+		}
+	}
+}
+
+// use makes sure that a slice has its table and notes that it is in use.
+func (t *seenTables) use(c *conn, id sliceID) error {
+	if s := t.slices[id]; s != nil {
+		if s.used == t.clock {
+			return nil
+		}
+		s.used = t.clock
+		_, err := c.exec(`UPDATE firehose_seen_slices SET used = ? WHERE name = ?`, t.clock, id.table())
+		return err
+	}
+	if err := c.ddl(`CREATE TABLE ` + quote(id.table()) + ` (key BLOB PRIMARY KEY, hash BLOB NOT NULL) STRICT, WITHOUT ROWID`); err != nil {
+		return err
+	}
+	t.slices[id] = &slice{used: t.clock}
+	starts := time.UnixMicro(id.n * id.horizon.Microseconds()).UTC()
+	_, err := c.exec(`INSERT INTO firehose_seen_slices (name, horizon, slice, used, starts, ends) VALUES (?, ?, ?, ?, ?, ?)`,
+		id.table(), int64(id.horizon), id.n, t.clock, starts.Format(store.TimestampLayout), starts.Add(id.horizon).Format(store.TimestampLayout))
+	return err
+}
+
+// forget drops the slices that lie a horizon behind the clock, once neither they
+// nor their later neighbour were used for a horizon of the clock: a partition
+// that lags behind the others still needs them.
+func (t *seenTables) forget(c *conn) error {
+	for id, s := range t.slices {
+		h := id.horizon.Microseconds()
+		old := t.clock - h
+		if (id.n+1)*h > old || s.used >= old {
+			continue
+		}
+		if next := t.slices[sliceID{id.horizon, id.n + 1}]; next != nil && next.used >= old {
+			continue
+		}
+		if err := c.ddl(`DROP TABLE ` + quote(id.table())); err != nil {
+			return err
+		}
+		if _, err := c.exec(`DELETE FROM firehose_seen_slices WHERE name = ?`, id.table()); err != nil {
+			return err
+		}
+		delete(t.slices, id)
+	}
+	return nil
+}
+
+const cutPairs = `WITH RECURSIVE pair(i) AS (SELECT 0 WHERE ?2 > 0 UNION ALL SELECT i + 1 FROM pair WHERE i + 1 < ?2) `
+
+// insertSQL inserts the pairs of the BLOB ?1, of which there are ?2, that are in
+// none of the slice's neighbours.
+func (t *seenTables) insertSQL(id sliceID) string {
+	query := cutPairs + `INSERT INTO ` + quote(id.table()) + ` (key, hash)
+		SELECT substr(?1, i * 32 + 1, 16), substr(?1, i * 32 + 17, 16) FROM pair WHERE true`
+	for _, n := range id.neighbours() {
+		if n != id && t.slices[n] != nil {
+			query += ` AND NOT EXISTS (SELECT 1 FROM ` + quote(n.table()) + ` WHERE key = substr(?1, i * 32 + 1, 16))`
+		}
+	}
+	return query + ` ON CONFLICT (key) DO NOTHING`
+}
+
+// pairs writes (key, hash) of some IDs one behind the other, in the order of the
+// keys: a B-tree likes them sorted.
+func pairs(seen []store.Seen, which []int) []byte {
+	all := make([][seenPair]byte, len(which))
+	for i, at := range which {
+		copy(all[i][:16], seenKey(seen[at].EventKey))
+		copy(all[i][16:], seen[at].Hash[:])
+	}
+	slices.SortFunc(all, func(a, b [seenPair]byte) int { return bytes.Compare(a[:16], b[:16]) })
+	blob := make([]byte, 0, len(all)*seenPair)
+	for i := range all {
+		blob = append(blob, all[i][:]...)
+	}
+	return blob
+}
