@@ -1,0 +1,254 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firehose/internal/codec"
+	"firehose/internal/kafka"
+	"firehose/internal/publish"
+	"firehose/internal/service"
+	"firehose/schemas"
+)
+
+// DefaultSource is the ce_source of events whose sender gives none.
+const DefaultSource = "/service/producer"
+
+// Command is the producer binary.
+func Command() *service.Command {
+	return &service.Command{
+		Name:    "producer",
+		Summary: "take business events in and append them to their topics",
+		Commands: []*service.Command{
+			serveCommand(), sendCommand(os.Stdin, os.Stdout, os.Stderr),
+		},
+	}
+}
+
+// connection is what every command needs to publish.
+type connection struct {
+	kafka   service.Kafka
+	schemas string
+	source  string
+	timeout time.Duration
+}
+
+func (c *connection) register(f *service.Flags) {
+	c.kafka.Register(f)
+	f.StringVar(&c.schemas, "schemas", "", "`directory` of .avsc files, one per topic and version; default is the shop's, built in")
+	f.StringVar(&c.source, "source", DefaultSource, "`ce_source` of events that name none")
+	f.DurationVar(&c.timeout, "timeout", 15*time.Second, "`time` after which an event's outcome is reported as unknown")
+}
+
+// opened is a publisher and what it stands on.
+type opened struct {
+	set       *schemas.Set
+	publisher *publish.Publisher
+	close     func(ctx context.Context) error // waits for what was published
+}
+
+// open makes the publisher. It does not wait for the broker or the registry:
+// they may come later.
+func (c *connection) open(reg prometheus.Registerer, log *slog.Logger, opts ...func(*kafka.Config)) (*opened, error) {
+	set := schemas.Shop()
+	if c.schemas != "" {
+		var err error
+		if set, err = schemas.Load(os.DirFS(c.schemas)); err != nil {
+			return nil, fmt.Errorf("--schemas: %w", err)
+		}
+	}
+	registry, err := codec.NewRegistry(codec.RegistryConfig{URLs: c.kafka.Registry})
+	if err != nil {
+		return nil, fmt.Errorf("--registry: %w", err)
+	}
+	config := kafka.Config{Brokers: c.kafka.Brokers, ClientID: "firehose-producer", Log: log}
+	for _, opt := range opts {
+		opt(&config)
+	}
+	client, err := kafka.NewClient(config)
+	if err != nil {
+		registry.Close()
+		return nil, err
+	}
+	publisher, err := publish.New(client, registry, set, publish.Config{
+		Source: c.source, Timeout: c.timeout, Metrics: reg, Log: log,
+	})
+	if err != nil {
+		client.Close()
+		registry.Close()
+		return nil, err
+	}
+	return &opened{set: set, publisher: publisher, close: func(ctx context.Context) error {
+		err := publisher.Close(ctx)
+		client.Close()
+		registry.Close()
+		return err
+	}}, nil
+}
+
+// ingest is the command `producer serve`.
+type ingest struct {
+	connection
+	listen   string
+	limits   Limits
+	admin    service.Admin
+	log      service.Log
+	shutdown service.Shutdown
+}
+
+func serveCommand() *service.Command {
+	c := &ingest{}
+	return &service.Command{
+		Name:    "serve",
+		Summary: "take events over HTTP",
+		Help: "POST /v1/events/{type} takes one event: plain JSON, or CloudEvents in structured\n" +
+			"or binary mode. POST /v1/events:batch takes NDJSON and answers each line. A\n" +
+			"success is answered once the broker has acknowledged. GET /problems lists what\n" +
+			"may be answered instead.",
+		Example: `producer serve --listen 127.0.0.1:8080
+			curl -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/events/shop.stock.moved \
+			  -d '{"movement_id":"m-1","sku":"sku-1","quantity":5,"reason":"RECEIVED","moved_at":"2026-01-02T15:04:05Z"}'`,
+		Register: c.register,
+		Run:      c.run,
+	}
+}
+
+func (c *ingest) register(f *service.Flags) {
+	c.connection.register(f)
+	c.admin.Register(f)
+	c.log.Register(f)
+	c.shutdown.Register(f)
+	f.StringVar(&c.listen, "listen", DefaultListen, "`address` of the HTTP door; port 0 takes a free one")
+	d := Limits{}.withDefaults()
+	f.IntVar(&c.limits.EventBytes, "max-event-bytes", d.EventBytes, "largest event, in `bytes` of JSON")
+	f.Int64Var(&c.limits.BatchBytes, "max-batch-bytes", d.BatchBytes, "largest batch, in `bytes`, also when decompressed")
+	f.IntVar(&c.limits.BatchLines, "max-batch-lines", d.BatchLines, "most `events` in a batch")
+	f.Int64Var(&c.limits.InFlightBytes, "max-in-flight-bytes", d.InFlightBytes, "`bytes` of bodies in memory before callers are refused")
+	f.Int64Var(&c.limits.CallerBytes, "max-caller-bytes", 0, "the same of one address, in `bytes`; 0 is half of all")
+	f.IntVar(&c.limits.Connections, "max-connections", d.Connections, "`connections` open at once")
+	f.DurationVar(&c.limits.ReadTimeout, "read-timeout", d.ReadTimeout, "`time` for a whole request to arrive")
+}
+
+func (c *ingest) run(ctx context.Context, _ []string) error {
+	if err := c.limits.withDefaults().validate(); err != nil {
+		return &service.UsageError{Err: fmt.Errorf("--max-%w", err)}
+	}
+	log := c.log.Logger(os.Stderr)
+	metrics := service.NewMetrics()
+	group := service.NewGroup(ctx, c.shutdown.Grace)
+	health := service.NewHealth()
+	open, err := c.open(metrics, log)
+	if err != nil {
+		return err
+	}
+	server, err := NewServer(ctx, ServerConfig{Listen: c.listen, Handler: HandlerConfig{
+		Publisher: open.publisher, Set: open.set, Limits: c.limits, Metrics: metrics, Log: log,
+	}})
+	if err != nil {
+		return errors.Join(err, open.close(ctx))
+	}
+	if err := c.admin.Start(group, health, metrics, log); err != nil {
+		return errors.Join(err, server.Close(), open.close(ctx))
+	}
+	log.Info("takes events", "addr", server.Addr())
+	group.Go("http", func(stop, abort context.Context) error {
+		return errors.Join(server.Run(stop, abort), open.close(abort))
+	})
+	return group.Wait()
+}
+
+// send is the command `producer send`.
+type send struct {
+	connection
+	refused  string
+	attempts int
+	log      service.Log
+
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+func sendCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
+	c := &send{stdin: stdin, stdout: stdout, stderr: stderr}
+	return &service.Command{
+		Name:      "send",
+		Summary:   "send the events of NDJSON files",
+		Arguments: "FILE...|-",
+		Help: "A line is {\"type\":…,\"data\":{…}} and may give id, source, time, subject,\n" +
+			"correlationid, causationid and traceparent. Each is answered on standard output,\n" +
+			"in input order: a receipt or a problem. Exit 1 when an event was refused or its\n" +
+			"outcome stayed unknown. An interrupted run says where it stopped.",
+		Example: `printf '%s\n' '{"type":"shop.stock.moved","data":{"movement_id":"m-1","sku":"sku-1","quantity":5,"reason":"RECEIVED","moved_at":"2026-01-02T15:04:05Z"}}' | producer send -`,
+		Register: func(f *service.Flags) {
+			c.connection.register(f)
+			c.log.Register(f)
+			f.StringVar(&c.refused, "refused", "", "write lines that were not acknowledged to `file`, to be mended and sent again")
+			f.IntVar(&c.attempts, "attempts", 5, "`times` to send an event whose outcome is unknown or whose broker is away")
+		},
+		Run: c.run,
+	}
+}
+
+func (c *send) run(ctx context.Context, args []string) (failed error) {
+	switch {
+	case len(args) == 0:
+		return service.Usagef("which file? name one or more, or - for standard input")
+	case c.attempts < 1:
+		return service.Usagef("--attempts %d: want at least 1", c.attempts)
+	}
+	var inputs []Input
+	for _, name := range args {
+		if name == "-" {
+			inputs = append(inputs, Input{Name: "standard input", Reader: c.stdin})
+			continue
+		}
+		file, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		inputs = append(inputs, Input{Name: name, Reader: file})
+	}
+	log := c.log.Logger(c.stderr)
+	open, err := c.open(prometheus.NewRegistry(), log)
+	if err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, open.close(context.WithoutCancel(ctx))) }()
+	cfg := SendConfig{
+		Publisher: open.publisher, Set: open.set, Out: c.stdout, Log: log, Attempts: c.attempts,
+	}
+	if service.IsTerminal(c.stderr) {
+		cfg.Progress = c.stderr
+	}
+	if c.refused != "" {
+		file, err := os.Create(c.refused)
+		if err != nil {
+			return fmt.Errorf("--refused: %w", err)
+		}
+		defer func() { failed = errors.Join(failed, file.Close()) }()
+		cfg.Refused = file
+	}
+	sent, err := Send(ctx, cfg, inputs...)
+	if err != nil {
+		return err
+	}
+	if sent.Interrupted {
+		where := sent.LastFile
+		if where == "" {
+			where = inputs[0].Name
+		}
+		return fmt.Errorf("interrupted: answered to line %d of %s, the rest was not read", sent.LastLine, where)
+	}
+	if sent.Refused+sent.Unknown > 0 {
+		return service.ErrFailed
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package producer
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"firehose/internal/publish"
+)
+
+// chunkLines is how many lines go through the pipeline together: enough that
+// handing them on costs nothing per line, few enough that an answer does not
+// wait for its neighbours.
+const chunkLines = 64
+
+// line is one event of an NDJSON input.
+type line struct {
+	number int
+	text   []byte // owned by the chunk until its answer is written
+	answer Answer
+	event  *publish.Event // nil when it was refused
+}
+
+// chunk is some consecutive lines.
+type chunk struct {
+	lines  []line
+	parsed chan struct{}  // closed when every line has an event or a problem
+	open   sync.WaitGroup // lines whose outcome is not known yet
+}
+
+// pipeline takes lines to answers:
+//
+//	next ─→ parse (in parallel) ─→ publish (in order) ─→ sink (in order)
+//
+// Events are published in the order of their lines, so that two of one key keep
+// theirs; while the outcomes of some are awaited the next ones are parsed and
+// sent. The lines between next and sink are bounded by depth chunks.
+type pipeline struct {
+	intake    *intake
+	publisher *publish.Publisher
+	depth     int
+}
+
+// run moves chunks until next returns nil or an error, and gives each to sink
+// when all its outcomes are known. What next has returned is finished, also when
+// next then fails. ctx bounds the waiting for room in the publisher; outcomes
+// always come.
+func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink func(*chunk) error) error {
+	var g errgroup.Group
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	workers := runtime.GOMAXPROCS(0)
+	parse := make(chan *chunk, workers)
+	publishing := make(chan *chunk, p.depth)
+	answering := make(chan *chunk, p.depth)
+
+	g.Go(func() error {
+		defer close(parse)
+		defer close(publishing)
+		for {
+			if reading.Err() != nil {
+				return nil // nobody would read further answers; the sink's error says why
+			}
+			c, err := next()
+			if err != nil || c == nil {
+				return err
+			}
+			c.parsed = make(chan struct{})
+			parse <- c
+			publishing <- c
+		}
+	})
+	for range workers {
+		g.Go(func() error {
+			for c := range parse {
+				p.parse(c)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer close(answering)
+		for c := range publishing {
+			<-c.parsed
+			p.publish(ctx, c)
+			answering <- c
+		}
+		return nil
+	})
+	g.Go(func() error {
+		var failed error
+		for c := range answering {
+			c.open.Wait()
+			if failed != nil {
+				continue
+			}
+			if failed = sink(c); failed != nil {
+				cancel() // the reader stops; what was published is waited for
+			}
+		}
+		return failed
+	})
+	return g.Wait()
+}
+
+func (p *pipeline) parse(c *chunk) {
+	defer close(c.parsed)
+	for i := range c.lines {
+		l := &c.lines[i]
+		l.answer.Line = l.number
+		if l.answer.Problem != nil {
+			continue // refused by whoever read it
+		}
+		l.event, l.answer.Problem = p.intake.line(l.text)
+		if l.event != nil {
+			l.answer.ID = l.event.ID
+		} else {
+			l.answer.ID = l.answer.Problem.ID
+		}
+	}
+}
+
+func (p *pipeline) publish(ctx context.Context, c *chunk) {
+	for i := range c.lines {
+		l := &c.lines[i]
+		if l.event == nil {
+			continue
+		}
+		c.open.Add(1)
+		p.publisher.Publish(ctx, l.event, func(receipt publish.Receipt, err error) {
+			defer c.open.Done()
+			l.answer.Receipt, l.answer.Problem = receipt, outcomeProblem(err, l.answer.ID)
+		})
+	}
+}
