@@ -19,7 +19,7 @@ TOOL := go tool -modfile=tools/go.mod
 help: ## list the targets
 	@echo "Firehose: business events through Kafka into each service's own store."
 	@echo
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-22s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo "Variables (make run RATE=500):"
 	@sed -nE 's/^([A-Z]+) +\?= ?(.*)# ?(.*)/  \1|\3|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text value; do printf '%-16s %s%s\n' "  $$name" "$$text" "$${value:+ (default $$value)}"; done
