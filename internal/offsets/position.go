@@ -4,8 +4,10 @@
 package offsets
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"strings"
 )
 
 // NoEpoch is the leader epoch of a position that has applied no record yet.
@@ -57,4 +59,9 @@ func (p Position) Of() Partition { return Partition{p.Topic, p.Partition} }
 
 func (p Position) String() string {
 	return fmt.Sprintf("%s/%d@%d", p.Topic, p.Partition, p.Next)
+}
+
+// Compare orders partitions by topic, then number.
+func Compare(a, b Partition) int {
+	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.ID, b.ID))
 }

@@ -1,0 +1,331 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"firehose/internal/failpoint"
+	"firehose/internal/offsets"
+	"firehose/internal/store"
+)
+
+// claim is what one transaction takes of one partition. Its partition is busy
+// until it is released.
+type claim struct {
+	p      *partition
+	events []*Event
+	trip   State // the breaker tripped behind these events
+	wait   error // the dead letter behind these events is not acknowledged
+}
+
+// applyLoop applies batches until the engine stops.
+func (e *Engine) applyLoop(ctx context.Context) error {
+	for {
+		claims := e.claim(ctx)
+		if len(claims) == 0 {
+			return nil
+		}
+		err := e.apply(ctx, claims)
+		e.release(claims)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// claim waits for decoded events and takes a batch of them, of whatever
+// partitions are ready. It returns nothing when the engine stops.
+func (e *Engine) claim(ctx context.Context) []*claim {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for !e.stopping && ctx.Err() == nil {
+		if claims := e.takeReady(time.Now()); len(claims) > 0 {
+			return claims
+		}
+		e.changed.Wait()
+	}
+	return nil
+}
+
+func (e *Engine) takeReady(now time.Time) []*claim {
+	var ready []*partition
+	var wake time.Time
+	for _, p := range e.parts {
+		if p.busy || p.gone || p.seek || p.state.Stopped() || p.ready() == 0 {
+			continue
+		}
+		if now.Before(p.retryAt) {
+			if wake.IsZero() || p.retryAt.Before(wake) {
+				wake = p.retryAt
+			}
+			continue
+		}
+		ready = append(ready, p)
+	}
+	if len(ready) == 0 {
+		if !wake.IsZero() {
+			e.wakeAt(wake)
+		}
+		return nil
+	}
+	// Map order is random, so no partition starves; several appliers share.
+	ready = ready[:(len(ready)+e.cfg.Appliers-1)/e.cfg.Appliers]
+	var claims []*claim
+	room, bytes := e.cfg.MaxBatch, e.cfg.MaxBatchBytes
+	for _, p := range ready {
+		if room <= 0 || bytes <= 0 {
+			break
+		}
+		events := p.take(p.breaker.limit(room), bytes)
+		for _, ev := range events {
+			bytes -= ev.size
+		}
+		room -= len(events)
+		p.busy = true
+		claims = append(claims, &claim{p: p, events: events})
+	}
+	return claims
+}
+
+// release lets others have the partitions again.
+func (e *Engine) release(claims []*claim) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range claims {
+		c.p.busy = false
+		c.p.drop()
+		e.schedule(c.p)
+		e.resumeFetch(c.p)
+	}
+	e.changed.Broadcast()
+}
+
+// apply brings the claims into the store, however often it takes. It returns nil
+// when every event is applied, set aside, given back to its queue, or somebody
+// else's, and an error when the service cannot go on.
+func (e *Engine) apply(ctx context.Context, claims []*claim) error {
+	for attempt := 1; ; attempt++ {
+		if claims = e.prune(claims); len(claims) == 0 {
+			return nil
+		}
+		err := e.try(ctx, claims)
+		var fenced *store.FencedError
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrMisuse), errors.Is(err, store.ErrFatal):
+			return err
+		case errors.As(err, &fenced):
+			e.metrics.fenced.Inc()
+			err = e.reread(ctx, fencedOf(claims, fenced))
+		case errors.Is(err, store.ErrChanged) && attempt%10 != 0:
+			err = nil // look up, merge and try again
+		case errors.Is(err, store.ErrRefused):
+			return e.isolate(ctx, claims, err)
+		default:
+			// The commit may or may not have happened: the positions tell.
+			if !e.rest(ctx, claims, attempt, err) {
+				return nil
+			}
+			err = e.reread(ctx, partitionsOf(claims))
+		}
+		if errors.Is(err, store.ErrFatal) {
+			return err
+		}
+		if err != nil && !e.rest(ctx, claims, attempt, err) {
+			return nil
+		}
+	}
+}
+
+// prune drops what is not this member's to apply any more: partitions that were
+// taken away or are fetched again, events that the store already has.
+func (e *Engine) prune(claims []*claim) []*claim {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping && len(claims) > 0 && claims[0].p.state == PausedStore {
+		return nil
+	}
+	kept := claims[:0:0]
+	for _, c := range claims {
+		if c.p.gone || c.p.seek || c.p.state.Stopped() {
+			continue
+		}
+		for len(c.events) > 0 && c.events[0].From.Offset < c.p.pos.Next {
+			c.events = c.events[1:]
+			e.metrics.skipped.WithLabelValues("replay").Inc()
+		}
+		if len(c.events) > 0 {
+			c.trip, c.wait = "", nil
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+// try makes one transaction of the claims.
+func (e *Engine) try(ctx context.Context, claims []*claim) error {
+	e.admit(claims)
+	if err := e.setAside(ctx, claims); err != nil {
+		return err
+	}
+	m, err := e.merge(ctx, claims)
+	if err != nil {
+		return err
+	}
+	if len(m.batch.Moves) > 0 {
+		start := time.Now()
+		result, err := e.store.Apply(ctx, m.batch)
+		if err != nil {
+			return err
+		}
+		failpoint.Hit("after-commit")
+		e.metrics.batch(m, result, time.Since(start))
+	}
+	e.settle(claims)
+	return nil
+}
+
+// settle takes over what the transaction has made true.
+func (e *Engine) settle(claims []*claim) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	for _, c := range claims {
+		p := c.p
+		for _, ev := range c.events {
+			if f := failureOf(ev); f != nil {
+				p.breaker.setAside(f.Class)
+				p.retryAt = now.Add(p.breaker.probe(e.cfg.BreakerPause))
+			} else if !ev.control {
+				p.breaker.applied()
+			}
+		}
+		if n := len(c.events); n > 0 {
+			last := c.events[n-1]
+			p.pos.Next, p.pos.LeaderEpoch = last.next(), last.LeaderEpoch
+			p.end = max(p.end, p.pos.Next)
+			p.attempts = 0
+			e.metrics.applied(p, c.events)
+		}
+		switch {
+		case c.trip != "":
+			p.breaker.open = true
+			p.retryAt = now.Add(e.cfg.BreakerPause)
+			e.setState(p, c.trip, "too many records in a row were set aside; trying one at a time from now on")
+		case c.wait != nil:
+			p.attempts++
+			p.retryAt = now.Add(e.backoff(p.attempts))
+			e.setState(p, PausedDLT, c.wait.Error())
+		case !p.breaker.open:
+			p.retryAt = time.Time{}
+			if p.state != PausedRegistry {
+				e.setState(p, Active, "")
+			}
+		}
+		e.mirror.Set(p.pos, string(p.state))
+	}
+}
+
+// rest pauses the claims' partitions until the backoff is over. It reports false
+// when there is nothing left to try: the engine stops.
+func (e *Engine) rest(ctx context.Context, claims []*claim, attempt int, err error) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range claims {
+		e.setState(c.p, PausedStore, err.Error())
+	}
+	until := time.Now().Add(e.backoff(attempt))
+	e.wakeAt(until)
+	stop := context.AfterFunc(ctx, e.stop)
+	defer stop()
+	for time.Now().Before(until) && !e.stopping && ctx.Err() == nil && !anyGone(claims) {
+		e.changed.Wait()
+	}
+	return !e.stopping && ctx.Err() == nil
+}
+
+// isolate finds the one record that the store refuses by halving the batch.
+func (e *Engine) isolate(ctx context.Context, claims []*claim, refused error) error {
+	n := 0
+	for _, c := range claims {
+		n += len(c.events)
+	}
+	if n == 1 {
+		claims[0].events[0].failure = &Failure{Class: ClassStoreRefused, Err: refused}
+		return e.apply(ctx, claims)
+	}
+	first, second := split(claims, n/2)
+	if err := e.apply(ctx, first); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	kept := second[:0]
+	for _, c := range second {
+		// What stands behind an event that was given back must wait for it.
+		if time.Now().Before(c.p.retryAt) {
+			c.p.untake(c.events[0].From.Offset, false)
+			continue
+		}
+		kept = append(kept, c)
+	}
+	e.mu.Unlock()
+	return e.apply(ctx, kept)
+}
+
+// split divides the claims after n events, in order.
+func split(claims []*claim, n int) (first, second []*claim) {
+	for _, c := range claims {
+		k := min(n, len(c.events))
+		n -= k
+		if k > 0 {
+			first = append(first, &claim{p: c.p, events: c.events[:k]})
+		}
+		if k < len(c.events) {
+			second = append(second, &claim{p: c.p, events: c.events[k:]})
+		}
+	}
+	return first, second
+}
+
+func partitionsOf(claims []*claim) []*partition {
+	out := make([]*partition, len(claims))
+	for i, c := range claims {
+		out[i] = c.p
+	}
+	return out
+}
+
+func fencedOf(claims []*claim, f *store.FencedError) []*partition {
+	named := map[offsets.Partition]bool{}
+	for _, id := range f.Partitions {
+		named[id] = true
+	}
+	var out []*partition
+	for _, c := range claims {
+		if named[c.p.id] {
+			out = append(out, c.p)
+		}
+	}
+	return out
+}
+
+func anyGone(claims []*claim) bool {
+	for _, c := range claims {
+		if c.p.gone {
+			return true
+		}
+	}
+	return false
+}
+
+func failureOf(e *Event) *Failure {
+	var f *Failure
+	if errors.As(e.failure, &f) {
+		return f
+	}
+	return nil
+}

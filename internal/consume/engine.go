@@ -1,0 +1,175 @@
+// Package consume is the engine of a consumer-group microservice: poll, decode,
+// dispatch, apply, commit.
+//
+//	poll ── chunks per partition ── decode in parallel ── apply in order
+//	          (fetch pauses when         │                   │
+//	           a queue is full)          │      one transaction: positions, seen,
+//	                                     │      images, rows, conflicts, marks
+//	                                     └ project, where no before is needed
+//
+// The store's position is the truth: a partition resumes where the store says,
+// the batch moves the position by compare-and-set, and the group's committed
+// offset only follows as a mirror. Batches form by themselves: while one
+// transaction is in flight, the next one fills.
+//
+//	eng, err := consume.New(consume.Config{Group: "billing", ...}, store)
+//	err = eng.Run(ctx) // until ctx ends
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"firehose/internal/kafka"
+	"firehose/internal/offsets"
+	"firehose/internal/store"
+)
+
+// Store is the service's database, as the engine needs it.
+type Store interface {
+	// Positions inserts the positions that are missing and returns the stored
+	// ones of exactly these partitions.
+	Positions(ctx context.Context, start []offsets.Position) ([]offsets.Position, error)
+	// Lookup reads what a merge depends on.
+	Lookup(ctx context.Context, l *store.Lookup) (store.Known, error)
+	// Apply applies a batch in one transaction.
+	Apply(ctx context.Context, b *store.Batch) (store.Result, error)
+}
+
+// Engine runs one member of a group.
+type Engine struct {
+	cfg      Config
+	store    Store
+	handlers map[string]*Handler
+	client   *kgo.Client
+	mirror   *offsets.Mirror
+	metrics  *metrics
+
+	dltOnce sync.Once
+	dlt     *kgo.Client
+	dltErr  error
+
+	mu       sync.Mutex
+	changed  *sync.Cond // any of what follows
+	parts    map[offsets.Partition]*partition
+	jobs     []*decodeJob
+	gaveUp   map[schemaKey]time.Time // unknown schemas, until when they fail at once
+	wakePoll func()                  // ends the poll that waits
+	stopping bool
+	joined   bool
+}
+
+// New builds an engine over a store and connects nothing yet.
+func New(cfg Config, s Store) (*Engine, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("consume: %w", err)
+	}
+	e := &Engine{
+		cfg:      cfg,
+		store:    s,
+		handlers: map[string]*Handler{},
+		parts:    map[offsets.Partition]*partition{},
+		gaveUp:   map[schemaKey]time.Time{},
+		wakePoll: func() {},
+	}
+	e.changed = sync.NewCond(&e.mu)
+	topics := make([]string, 0, len(cfg.Handlers))
+	for _, h := range cfg.Handlers {
+		e.handlers[h.Topic.Topic] = h
+		topics = append(topics, h.Topic.Topic)
+	}
+	slices.Sort(topics)
+	e.metrics = newMetrics(cfg.Metrics, cfg.Group)
+	client, err := kafka.NewClient(cfg.Kafka, append(e.groupOptions(topics), cfg.ClientOptions...)...)
+	if err != nil {
+		return nil, fmt.Errorf("consume: %w", err)
+	}
+	e.client = client
+	e.mirror = offsets.NewMirror(client, cfg.Group, cfg.Log)
+	cfg.Metrics.MustRegister(e)
+	prometheus.WrapRegistererWith(prometheus.Labels{"group": cfg.Group}, cfg.Metrics).MustRegister(lagCollector{e})
+	return e, nil
+}
+
+// Run consumes until ctx ends, then finishes the transaction in flight, mirrors
+// the positions and leaves the group. abort, if not nil, ends what is still
+// running when the grace time is over. It returns nil after an orderly stop, and
+// an error when the service cannot go on.
+func (e *Engine) Run(ctx context.Context, abort context.Context) error {
+	if abort == nil {
+		abort = context.WithoutCancel(ctx)
+	}
+	work, cancel := context.WithCancelCause(abort)
+	defer cancel(nil)
+
+	g, fetch := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(fetch, e.stop)
+	defer stop()
+	g.Go(func() error { return e.poll(fetch) })
+	for range decoders() {
+		g.Go(func() error { return e.decodeLoop(work) })
+	}
+	for range e.cfg.Appliers {
+		g.Go(func() error {
+			err := e.applyLoop(work)
+			if err != nil {
+				cancel(err) // the others must not wait for a store that is lost
+			}
+			return err
+		})
+	}
+	g.Go(func() error { return e.mirror.Run(fetch, e.cfg.MirrorEvery) })
+	err := g.Wait()
+
+	last, done := context.WithTimeout(abort, 5*time.Second)
+	defer done()
+	if ferr := e.mirror.Flush(last); ferr != nil && err == nil {
+		e.cfg.Log.Warn("mirroring the last positions", "group", e.cfg.Group, "err", ferr)
+	}
+	// CloseAllowingRebalance would wait for the broker without a bound.
+	if lerr := e.client.LeaveGroupContext(last); lerr != nil {
+		e.cfg.Log.Warn("leaving the group", "group", e.cfg.Group, "err", lerr)
+	}
+	e.client.Close()
+	if e.dlt != nil {
+		e.dlt.Close()
+	}
+	if err != nil && errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// stop wakes everybody who waits: no new transaction begins.
+func (e *Engine) stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopping = true
+	e.changed.Broadcast()
+}
+
+// wakeAt wakes everybody who waits at t.
+func (e *Engine) wakeAt(t time.Time) {
+	time.AfterFunc(time.Until(t), func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.changed.Broadcast()
+	})
+}
+
+// backoff returns how long to wait before attempt n, from 1.
+func (e *Engine) backoff(n int) time.Duration {
+	d := e.cfg.RetryMin << min(n-1, 20)
+	if d <= 0 || d > e.cfg.RetryMax {
+		return e.cfg.RetryMax
+	}
+	return d
+}

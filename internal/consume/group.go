@@ -1,0 +1,234 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firehose/internal/kafka"
+	"firehose/internal/offsets"
+	"firehose/internal/store"
+)
+
+// groupOptions are the consumer's settings. The start offset matters only until
+// AdjustFetchOffsets has replaced it; no reset is ever done silently.
+func (e *Engine) groupOptions(topics []string) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ConsumerGroup(e.cfg.Group),
+		kgo.ConsumeTopics(topics...),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.DisableAutoCommit(),
+		kgo.AdjustFetchOffsetsFn(e.assign),
+		kgo.OnPartitionsRevoked(e.revoked),
+		kgo.OnPartitionsLost(e.lost),
+	}
+}
+
+// assign answers where the partitions that this member was just given resume:
+// where the store says. While the store or the broker is away it waits, for an
+// error would make the group rebalance over and over.
+func (e *Engine) assign(ctx context.Context, given map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	for attempt := 1; ; attempt++ {
+		err := e.resume(ctx, given)
+		if err == nil {
+			return given, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		e.cfg.Log.Warn("waiting to resume from the store", "group", e.cfg.Group, "err", err)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(e.backoff(attempt)):
+		}
+	}
+}
+
+// resume reads the positions of the given partitions and replaces their offsets.
+func (e *Engine) resume(ctx context.Context, given map[string]map[int32]kgo.Offset) error {
+	topics := make([]string, 0, len(given))
+	for t := range given {
+		topics = append(topics, t)
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	infos, err := kafka.DescribeTopics(ctx, e.client, topics...)
+	if err != nil {
+		return fmt.Errorf("describe topics: %w", err)
+	}
+	logs := map[offsets.Partition]kafka.PartitionInfo{}
+	var start []offsets.Position
+	for _, info := range infos {
+		for _, p := range info.Partitions {
+			id := offsets.Partition{Topic: info.Name, ID: p.ID}
+			if _, ok := given[info.Name][p.ID]; !ok {
+				continue
+			}
+			logs[id] = p
+			start = append(start, offsets.Position{
+				Topic: info.Name, Partition: p.ID, TopicID: info.ID,
+				Next: p.Start, LeaderEpoch: offsets.NoEpoch,
+			})
+		}
+	}
+	stored, err := e.store.Positions(ctx, start)
+	if err != nil {
+		return fmt.Errorf("read positions: %w", err)
+	}
+	topicIDs := map[string]offsets.TopicID{}
+	for _, s := range start {
+		topicIDs[s.Topic] = s.TopicID
+	}
+	e.reportMoved(ctx, stored)
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, pos := range stored {
+		id := pos.Of()
+		p := &partition{id: id, handler: e.handlers[id.Topic], pos: pos, state: Active, end: logs[id].StableEnd}
+		if state, why := judge(pos, topicIDs[pos.Topic], logs[id]); state != Active {
+			e.halt(p, state, why)
+		}
+		e.parts[id] = p
+		e.metrics.assigned(p)
+		given[id.Topic][id.ID] = kgo.NewOffset().At(pos.Next).WithEpoch(pos.LeaderEpoch)
+		if p.state.Stopped() {
+			given[id.Topic][id.ID] = kgo.NewOffset().AtEnd() // never read: the fetch is paused
+		} else {
+			e.client.ResumeFetchPartitions(map[string][]int32{id.Topic: {id.ID}})
+		}
+		e.mirror.Own(pos, string(p.state))
+	}
+	e.joined = true
+	e.changed.Broadcast()
+	return nil
+}
+
+// judge compares a stored position with the log that it is about.
+func judge(pos offsets.Position, topic offsets.TopicID, log kafka.PartitionInfo) (State, string) {
+	switch {
+	case pos.TopicID != topic:
+		return StoppedRecreate, fmt.Sprintf("the topic was recreated: the position is in %s, the topic is %s", pos.TopicID, topic)
+	case pos.Next < log.Start:
+		return StoppedBelowLog, fmt.Sprintf("the position is %d, the log starts at %d", pos.Next, log.Start)
+	case pos.Next > log.End:
+		return StoppedPastEnd, fmt.Sprintf("the position is %d, the log ends at %d", pos.Next, log.End)
+	}
+	return Active, ""
+}
+
+// reportMoved tells of committed offsets that are not ours. They are not obeyed.
+func (e *Engine) reportMoved(ctx context.Context, stored []offsets.Position) {
+	moved, err := e.mirror.Moved(ctx, stored)
+	if err != nil {
+		e.cfg.Log.Warn("reading the group's offsets", "group", e.cfg.Group, "err", err)
+		return
+	}
+	for _, m := range moved {
+		e.cfg.Log.Warn("group offset moved by somebody else, not obeyed",
+			"group", e.cfg.Group, "topic", m.Topic, "partition", m.Partition,
+			"offset", m.Committed, "position", m.Next)
+	}
+}
+
+// halt stops a partition until an operator acts. The caller holds the mutex.
+func (e *Engine) halt(p *partition, s State, why string) {
+	p.state, p.why = s, why
+	p.clear()
+	e.client.PauseFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
+	e.mirror.Set(p.pos, string(s))
+	e.metrics.state(p)
+	e.cfg.Log.Error("partition stopped", "group", e.cfg.Group, "topic", p.id.Topic,
+		"partition", p.id.ID, "offset", p.pos.Next, "state", string(s), "err", why)
+	e.changed.Broadcast()
+}
+
+// revoked gives partitions back: what is in flight is finished, the rest is left
+// to the next owner.
+func (e *Engine) revoked(ctx context.Context, _ *kgo.Client, taken map[string][]int32) {
+	if len(taken) == 0 {
+		return
+	}
+	e.forget(taken, true)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := e.mirror.Flush(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		e.cfg.Log.Warn("mirroring positions of revoked partitions", "group", e.cfg.Group, "err", err)
+	}
+	e.mirror.Drop(taken)
+}
+
+// lost forgets partitions that are already somebody else's. Nothing of them is
+// committed; a transaction in flight is fenced by its compare-and-set.
+func (e *Engine) lost(_ context.Context, _ *kgo.Client, taken map[string][]int32) {
+	e.mirror.Drop(taken)
+	e.forget(taken, false)
+}
+
+func (e *Engine) forget(taken map[string][]int32, wait bool) {
+	e.metrics.rebalances.Inc()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for topic, ids := range taken {
+		for _, id := range ids {
+			p := e.parts[offsets.Partition{Topic: topic, ID: id}]
+			if p == nil {
+				continue
+			}
+			p.gone = true
+			p.clear()
+			e.changed.Broadcast()
+			for wait && p.busy {
+				e.changed.Wait()
+			}
+			delete(e.parts, p.id)
+			e.metrics.revoked(p)
+		}
+	}
+	e.changed.Broadcast()
+}
+
+// reread replaces the positions of partitions by what the store holds, and drops
+// or fetches again what does not fit. It is called for busy partitions only.
+func (e *Engine) reread(ctx context.Context, parts []*partition) error {
+	want := make([]offsets.Position, len(parts))
+	for i, p := range parts {
+		want[i] = p.pos
+	}
+	stored, err := e.store.Positions(ctx, want)
+	if err != nil {
+		return err
+	}
+	byID := map[offsets.Partition]offsets.Position{}
+	for _, s := range stored {
+		byID[s.Of()] = s
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range parts {
+		s, ok := byID[p.id]
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: no position of %s", store.ErrFatal, p.id)
+		case s.TopicID != p.pos.TopicID:
+			e.halt(p, StoppedRecreate, "the stored position is of another topic ID")
+		case s.Generation != p.pos.Generation || s.Next < p.pos.Next:
+			// A reset, or an older copy of the store: read again from there.
+			p.clear()
+			p.pos = s
+			p.seek = true // by the poll loop, so that no older poll slips in behind
+			e.wakePoll()
+		default:
+			p.pos = s
+		}
+	}
+	return nil
+}

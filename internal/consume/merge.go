@@ -1,0 +1,371 @@
+package consume
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"firehose/internal/codec"
+	"firehose/internal/conflict"
+	"firehose/internal/offsets"
+	"firehose/internal/store"
+	"firehose/schemas"
+)
+
+// merged is a batch and what was counted while it was made.
+type merged struct {
+	batch     *store.Batch
+	events    int
+	stale     int
+	duplicate int
+	conflicts int
+}
+
+// merger makes one batch of many events: the latest state of each row, the sum
+// of each counter.
+type merger struct {
+	merged
+	known  store.Known
+	seen   map[store.EventKey]store.Hash
+	images map[store.EntityKey]*entity
+	tables map[*store.Table]map[string]*cell
+}
+
+// entity is an entity's image as the batch moves it.
+type entity struct {
+	key    store.EntityKey
+	before conflict.Stamp // as the store has it
+	now    *Event         // nil when there is none
+	moved  bool
+}
+
+// cell is what the batch does to one row.
+type cell struct {
+	op    op
+	event *Event
+	sums  []int64
+}
+
+// merge looks up what the claims depend on and merges them. An event that turns
+// out to be unusable (a projection refuses it before its entity) gets a failure
+// and the error says so, that it may be set aside first.
+func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
+	m := &merger{
+		seen:   map[store.EventKey]store.Hash{},
+		images: map[store.EntityKey]*entity{},
+		tables: map[*store.Table]map[string]*cell{},
+	}
+	m.batch = &store.Batch{}
+	want := lookup(claims)
+	if len(want.Seen)+len(want.Images) > 0 {
+		known, err := e.store.Lookup(ctx, want)
+		if err != nil {
+			return nil, fmt.Errorf("look up: %w", err)
+		}
+		m.known = known
+	}
+	for _, c := range claims {
+		if len(c.events) == 0 {
+			continue
+		}
+		for _, ev := range c.events {
+			if err := m.add(ctx, c.p.handler, ev); err != nil {
+				return nil, err
+			}
+		}
+		last := c.events[len(c.events)-1]
+		m.batch.Moves = append(m.batch.Moves, store.Move{From: c.p.pos, Next: last.next(), LeaderEpoch: last.LeaderEpoch})
+	}
+	m.finish()
+	return &m.merged, nil
+}
+
+// lookup lists what the claims' events depend on.
+func lookup(claims []*claim) *store.Lookup {
+	l := &store.Lookup{}
+	asked := map[store.EntityKey]bool{}
+	for _, c := range claims {
+		for _, ev := range c.events {
+			switch {
+			case ev.control || ev.failure != nil:
+			case c.p.handler.NeedBefore:
+				k := store.EntityKey{Topic: ev.From.Topic, Key: ev.Key}
+				if !asked[k] {
+					asked[k] = true
+					l.Images = append(l.Images, k)
+				}
+			case adds(ev):
+				l.Seen = append(l.Seen, seenOf(c.p.handler, ev))
+			}
+		}
+	}
+	return l
+}
+
+// adds reports whether applying a fact twice would show: only a counter does not
+// know what it has counted.
+func adds(ev *Event) bool {
+	return slices.ContainsFunc(ev.ops, func(o op) bool { return o.kind == opAdd })
+}
+
+func seenOf(h *Handler, ev *Event) store.Seen {
+	sum := sha256.Sum256(ev.Body)
+	s := store.Seen{
+		EventKey: store.EventKey{Source: ev.Source, ID: ev.ID},
+		Time:     ev.Timestamp,
+		Horizon:  h.Topic.Dedup,
+	}
+	copy(s.Hash[:], sum[:])
+	return s
+}
+
+// add merges one event.
+func (m *merger) add(ctx context.Context, h *Handler, ev *Event) error {
+	if ev.control {
+		return nil
+	}
+	m.events++
+	if f := failureOf(ev); f != nil {
+		m.batch.SetAside = append(m.batch.SetAside, store.SetAside{
+			From: ev.From, Class: f.Class, Error: f.Err.Error(), Time: ev.Timestamp,
+		})
+		return nil
+	}
+	switch {
+	case h.NeedBefore:
+		return m.change(ctx, h, ev)
+	case h.Topic.Kind == schemas.Fact && adds(ev):
+		if !m.first(h, ev) {
+			return nil
+		}
+	}
+	return m.put(ev, ev.ops)
+}
+
+// first reports whether a fact's ID is new. Another body under a known ID is a
+// conflict that the first one wins.
+func (m *merger) first(h *Handler, ev *Event) bool {
+	s := seenOf(h, ev)
+	hash, ok := m.known.Seen[s.EventKey]
+	if !ok {
+		hash, ok = m.seen[s.EventKey]
+	}
+	if !ok {
+		m.seen[s.EventKey] = s.Hash
+		m.batch.Seen = append(m.batch.Seen, s)
+		return true
+	}
+	if hash == s.Hash {
+		m.duplicate++
+		return false
+	}
+	m.lose(ev, "seen", "kept", ev.Stamp(), conflict.Stamp{EventID: ev.ID}, ev.Body)
+	return false
+}
+
+// change merges an event of an entity whose projection sees what it replaces.
+func (m *merger) change(ctx context.Context, h *Handler, ev *Event) error {
+	k := store.EntityKey{Topic: ev.From.Topic, Key: ev.Key}
+	ent := m.images[k]
+	if ent == nil {
+		ent = &entity{key: k}
+		if image, ok := m.known.Images[k]; ok {
+			ent.before = image.Stamp
+			now, err := restore(ctx, h, ev, image)
+			if err != nil {
+				return err
+			}
+			ent.now = now
+		}
+		m.images[k] = ent
+	}
+	var stored conflict.Stamp
+	if ent.now != nil {
+		stored = ent.now.Stamp()
+	}
+	outcome := conflict.Newest(stored, ev.Stamp(), func() bool { return sameBody(ent.now, ev) })
+	switch outcome {
+	case conflict.Stale:
+		m.stale++
+		return nil
+	case conflict.Duplicate:
+		m.duplicate++
+		return nil
+	case conflict.Loses:
+		m.lose(ev, "newest", "kept", ev.Stamp(), stored, ev.Body)
+		return nil
+	case conflict.WinsOver:
+		m.lose(ev, "newest", "replaced", stored, ev.Stamp(), ent.now.Body)
+	}
+	ops, err := h.project(ev, live(ent.now))
+	if err != nil {
+		if f := (*Failure)(nil); errors.As(err, &f) {
+			ev.failure = f
+			return errUnusable
+		}
+		return err
+	}
+	ent.now, ent.moved = ev, true
+	return m.put(ev, ops)
+}
+
+// errUnusable says that an event got its failure while it was merged. Nothing is
+// wrong with the store: try again, and set the event aside first.
+var errUnusable = fmt.Errorf("%w: an event turned out to be unusable", store.ErrChanged)
+
+func live(e *Event) *Event {
+	if e == nil || e.Deleted {
+		return nil
+	}
+	return e
+}
+
+func sameBody(a, b *Event) bool {
+	return a.Deleted == b.Deleted && bytes.Equal(a.Body, b.Body)
+}
+
+// restore makes an event of an entity's stored image.
+func restore(ctx context.Context, h *Handler, like *Event, image store.Image) (*Event, error) {
+	e := &Event{From: like.From, Key: image.Key, Version: image.Stamp.Version, Deleted: image.Deleted, Body: image.Body}
+	e.ID, e.Origin, e.Sequence, e.HasSequence = image.Stamp.EventID, image.Stamp.Origin, image.Stamp.Version, true
+	e.Time = microTime(image.Stamp.Time)
+	if image.Deleted {
+		return e, nil
+	}
+	f, err := codec.ParseFrame(image.Body, nil)
+	if err == nil {
+		e.Value, err = h.Decode(ctx, f)
+	}
+	if errors.Is(err, codec.ErrUnavailable) || errors.Is(err, codec.ErrUnknownSchema) {
+		return nil, fmt.Errorf("%w: image of an entity of %s: %w", store.ErrTransient, image.Topic, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: image of an entity of %s: %w", store.ErrFatal, image.Topic, err)
+	}
+	return e, nil
+}
+
+func (m *merger) lose(ev *Event, policy, outcome string, loser, winner conflict.Stamp, body []byte) {
+	m.conflicts++
+	m.batch.Conflicts = append(m.batch.Conflicts, store.Conflict{
+		From: ev.From, Key: ev.Key, Policy: policy, Outcome: outcome, Loser: loser, Winner: winner, Body: body,
+	})
+}
+
+// put merges one event's changes into the batch's rows.
+func (m *merger) put(ev *Event, ops []op) error {
+	for i := range ops {
+		o := &ops[i]
+		rows := m.tables[o.table]
+		if rows == nil {
+			rows = map[string]*cell{}
+			m.tables[o.table] = rows
+		}
+		c := rows[o.row]
+		switch {
+		case c == nil:
+			c = &cell{op: *o, event: ev}
+			if o.kind == opAdd {
+				c.sums = slices.Clone(o.deltas)
+			}
+			rows[o.row] = c
+		case o.kind == opAdd:
+			if !c.add(o.deltas) {
+				// Alone, the store tells which event is too much.
+				return fmt.Errorf("%w: table %s: a sum overflows", store.ErrRefused, o.table.Name)
+			}
+		case o.kind == opAppend:
+			m.duplicate++ // the same event ID twice in one batch
+		default:
+			m.replace(c, ev, o)
+		}
+	}
+	return nil
+}
+
+// add adds to the cell's sums and reports whether they still fit.
+func (c *cell) add(deltas []int64) bool {
+	for i, d := range deltas {
+		sum := c.sums[i] + d
+		if (sum > c.sums[i]) != (d > 0) && d != 0 {
+			return false
+		}
+		c.sums[i] = sum
+	}
+	return true
+}
+
+// replace decides between two states of one row within the batch.
+func (m *merger) replace(c *cell, ev *Event, o *op) {
+	same := func() bool { return !o.body || sameBody(c.event, ev) }
+	switch conflict.Newest(c.event.Stamp(), ev.Stamp(), same) {
+	case conflict.Wins:
+		c.op, c.event = *o, ev
+	case conflict.WinsOver:
+		m.lose(c.event, "newest", "replaced", c.event.Stamp(), ev.Stamp(), c.event.Body)
+		c.op, c.event = *o, ev
+	case conflict.Loses:
+		m.lose(ev, "newest", "kept", ev.Stamp(), c.event.Stamp(), ev.Body)
+	case conflict.Stale:
+		m.stale++
+	case conflict.Duplicate:
+		if ev == c.event {
+			c.op = *o // an event's later change to the same row
+		} else {
+			m.duplicate++
+		}
+	}
+}
+
+// finish lists the batch's rows: tables by name, rows by key, so that two
+// writers take their locks in one order.
+func (m *merger) finish() {
+	for _, ent := range m.images {
+		if !ent.moved {
+			continue
+		}
+		ev := ent.now
+		image := store.Image{EntityKey: ent.key, Stamp: ev.Stamp(), Deleted: ev.Deleted, Body: ev.image()}
+		m.batch.Images = append(m.batch.Images, store.ImageChange{Image: image, Before: ent.before})
+	}
+	slices.SortFunc(m.batch.Images, func(a, b store.ImageChange) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), strings.Compare(a.Key, b.Key))
+	})
+	slices.SortFunc(m.batch.Moves, func(a, b store.Move) int { return offsets.Compare(a.From.Of(), b.From.Of()) })
+	for t, cells := range m.tables {
+		m.batch.Changes = append(m.batch.Changes, changesOf(t, cells))
+	}
+	slices.SortFunc(m.batch.Changes, func(a, b store.Changes) int { return strings.Compare(a.Table.Name, b.Table.Name) })
+}
+
+func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
+	keys := make([]string, 0, len(cells))
+	for k := range cells {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	out := store.Changes{Table: t}
+	for _, k := range keys {
+		c := cells[k]
+		switch c.op.kind {
+		case opAdd:
+			out.Sums = append(out.Sums, store.Sum{Key: c.op.key, Deltas: c.sums})
+		case opAppend:
+			out.Entries = append(out.Entries, store.Entry{
+				Source: c.event.Source, EventID: c.event.ID, Line: c.op.line, Values: c.op.values,
+			})
+		default:
+			row := store.Row{Key: c.op.key, Values: c.op.values, Stamp: c.event.Stamp(), Deleted: c.op.kind == opRemove, From: c.event.From}
+			if c.op.body {
+				row.Body = c.event.Body
+			}
+			out.Rows = append(out.Rows, row)
+		}
+	}
+	return out
+}

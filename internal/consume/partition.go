@@ -1,0 +1,135 @@
+package consume
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firehose/internal/offsets"
+)
+
+// State says what a partition is doing. A paused one goes on by itself; a
+// stopped one waits for an operator.
+type State string
+
+// The states of a partition.
+const (
+	Active          State = "active"
+	PausedStore     State = "paused_store"      // the database is away
+	PausedRegistry  State = "paused_registry"   // the registry is away
+	PausedSchema    State = "paused_schema"     // a burst of unknown schemas
+	PausedBreaker   State = "paused_breaker"    // a burst of records set aside
+	PausedDLT       State = "paused_deadletter" // the dead letter is not acknowledged
+	StoppedBelowLog State = "stopped_below_log" // the position is older than what the log still holds
+	StoppedPastEnd  State = "stopped_past_end"  // the position is beyond the log's end: it was truncated or is another log
+	StoppedRecreate State = "stopped_topic_recreated"
+	StoppedDataLoss State = "stopped_log_truncated"
+)
+
+// Stopped reports whether only an operator can set the partition going again.
+func (s State) Stopped() bool {
+	switch s {
+	case StoppedBelowLog, StoppedPastEnd, StoppedRecreate, StoppedDataLoss:
+		return true
+	}
+	return false
+}
+
+// partition is what this member knows about a partition that it owns. The
+// engine's mutex guards it; while busy, its applier alone changes position and
+// breaker.
+type partition struct {
+	id      offsets.Partition
+	handler *Handler
+	pos     offsets.Position // as the store has it
+	end     int64            // last stable offset, as last fetched
+
+	queue       []*chunk
+	queuedBytes int
+	fetchPaused bool
+	busy        bool // an applier works on it
+	gone        bool // revoked or lost: drop what is left
+	seek        bool // fetch again from pos; until then what arrives is dropped
+	state       State
+	why         string    // what caused the state, for operators
+	retryAt     time.Time // of a paused state
+	attempts    int       // of the pause: backoff
+	stalls      int       // of its decoder, in a row
+	breaker     breaker
+}
+
+// chunk is what one poll brought for one partition.
+type chunk struct {
+	records []*kgo.Record
+	events  []Event // decoded so far, same index as records
+	decoded int     // events[:decoded] are valid
+	taken   int     // events[:taken] are with an applier or done
+	bytes   int
+	busy    bool // a decoder works on it
+	round   int  // grows when what is decoded has to be decoded again
+	stalled error
+	// firstTry is when the record at decoded was first found to have an unknown
+	// schema; the registry may only be late.
+	firstTry time.Time
+}
+
+// ready returns how many decoded events wait at the head of the queue.
+func (p *partition) ready() int {
+	n := 0
+	for _, c := range p.queue {
+		n += c.decoded - c.taken
+		if c.decoded < len(c.records) {
+			break
+		}
+	}
+	return n
+}
+
+// take removes up to max decoded events, at most maxBytes of them (but at least
+// one), from the head of the queue.
+func (p *partition) take(max, maxBytes int) []*Event {
+	var out []*Event
+	bytes := 0
+	for _, c := range p.queue {
+		for c.taken < c.decoded && len(out) < max && (bytes == 0 || bytes+c.events[c.taken].size <= maxBytes) {
+			e := &c.events[c.taken]
+			c.taken++
+			bytes += e.size
+			out = append(out, e)
+		}
+		if c.taken < len(c.records) {
+			break
+		}
+	}
+	return out
+}
+
+// drop forgets the chunks whose events are all done.
+func (p *partition) drop() {
+	for len(p.queue) > 0 && p.queue[0].taken == len(p.queue[0].records) {
+		p.queuedBytes -= p.queue[0].bytes
+		p.queue[0] = nil
+		p.queue = p.queue[1:]
+	}
+}
+
+// untake gives back the events from offset on: they have to be applied later.
+// With again set they are also decoded again, since the reason that they failed
+// may be gone.
+func (p *partition) untake(offset int64, again bool) {
+	for _, c := range p.queue {
+		for c.taken > 0 && c.events[c.taken-1].From.Offset >= offset {
+			c.taken--
+		}
+		if again {
+			c.decoded = min(c.decoded, c.taken)
+			c.round++
+			c.firstTry = time.Time{}
+		}
+	}
+}
+
+// clear forgets everything that is queued.
+func (p *partition) clear() {
+	p.queue, p.queuedBytes = nil, 0
+}

@@ -1,0 +1,120 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firehose/internal/failpoint"
+	"firehose/internal/offsets"
+)
+
+// pollRecords bounds one poll, and so one chunk.
+const pollRecords = 10_000
+
+// poll fetches until ctx ends. It never waits for an applier: a partition whose
+// queue is full has its fetch paused, so the others go on.
+func (e *Engine) poll(ctx context.Context) error {
+	for ctx.Err() == nil {
+		wait, cancel := context.WithCancel(ctx)
+		e.seek(cancel)
+		fetches := e.client.PollRecords(wait, pollRecords)
+		cancel()
+		if fetches.IsClientClosed() {
+			return nil
+		}
+		failpoint.Hit("after-poll")
+		errored := false
+		fetches.EachError(func(topic string, partition int32, err error) {
+			if !errors.Is(err, context.Canceled) {
+				errored = true
+				e.fetchFailed(offsets.Partition{Topic: topic, ID: partition}, err)
+			}
+		})
+		e.mu.Lock()
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) { e.enqueue(f) })
+		e.mu.Unlock()
+		if errored {
+			// A broken partition answers thousands of times a second.
+			select {
+			case <-ctx.Done():
+			case <-time.After(e.cfg.RetryMin):
+			}
+		}
+	}
+	return nil
+}
+
+// seek fetches partitions again from their position, where reread asked for it,
+// and keeps cancel as the way to end the poll that follows.
+func (e *Engine) seek(cancel func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.wakePoll = cancel
+	for _, p := range e.parts {
+		if p.seek {
+			p.seek = false
+			e.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{
+				p.id.Topic: {p.id.ID: {Epoch: p.pos.LeaderEpoch, Offset: p.pos.Next}},
+			})
+			e.resumeFetch(p)
+		}
+	}
+}
+
+// enqueue hands what a poll brought to the decoders. The caller holds the mutex.
+func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
+	p := e.parts[offsets.Partition{Topic: f.Topic, ID: f.Partition}]
+	if p == nil || p.gone || p.seek || p.state.Stopped() {
+		return
+	}
+	p.end = max(p.end, f.LastStableOffset)
+	if len(f.Records) == 0 {
+		return
+	}
+	c := &chunk{records: f.Records, events: make([]Event, len(f.Records))}
+	for _, r := range f.Records {
+		c.bytes += len(r.Key) + len(r.Value)
+	}
+	p.queue = append(p.queue, c)
+	p.queuedBytes += c.bytes
+	if !p.fetchPaused && p.queuedBytes > e.cfg.MaxQueueBytes/max(1, len(e.parts)) {
+		p.fetchPaused = true
+		e.client.PauseFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
+	}
+	e.schedule(p)
+}
+
+// resumeFetch fetches a partition again once its queue is half empty. The caller
+// holds the mutex.
+func (e *Engine) resumeFetch(p *partition) {
+	if p.fetchPaused && !p.gone && p.queuedBytes <= e.cfg.MaxQueueBytes/max(1, len(e.parts))/2 {
+		p.fetchPaused = false
+		e.client.ResumeFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
+	}
+}
+
+// fetchFailed stops a partition whose log is not where the position is; anything
+// else the client tries again by itself.
+func (e *Engine) fetchFailed(id offsets.Partition, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.parts[id]
+	var loss *kgo.ErrDataLoss
+	switch {
+	case p == nil || p.state.Stopped():
+	case errors.As(err, &loss):
+		e.halt(p, StoppedDataLoss, err.Error())
+	case errors.Is(err, kerr.OffsetOutOfRange) && p.pos.Next < p.end:
+		e.halt(p, StoppedBelowLog, err.Error())
+	case errors.Is(err, kerr.OffsetOutOfRange):
+		e.halt(p, StoppedPastEnd, err.Error())
+	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
+		e.halt(p, StoppedRecreate, err.Error())
+	default:
+		e.cfg.Log.Warn("fetching", "group", e.cfg.Group, "topic", id.Topic, "partition", id.ID, "err", err)
+	}
+}

@@ -1,0 +1,10 @@
+//go:build !failpoint
+
+// Package failpoint kills the process at a named moment, to prove that it may
+// die there. It does nothing unless the program is built with the tag
+// failpoint; then FIREHOSE_FAILPOINT=NAME or NAME:N names the moment and how
+// often it must be reached before.
+package failpoint
+
+// Hit dies here if this moment was asked for.
+func Hit(string) {}

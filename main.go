@@ -1,0 +1,120 @@
+package firehose
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"firehose/internal/service"
+)
+
+// Main runs a service as the whole process, with flags, environment and a
+// configuration file, metrics and health, and exits. "NAME manifest" prints what
+// the service needs of a cluster.
+func Main(s Service) { os.Exit(service.Main(context.Background(), Command(s))) }
+
+// Command returns the command line of a service, for a program that holds it
+// among others.
+func Command(s Service) *service.Command {
+	var (
+		cluster  service.Kafka
+		admin    service.Admin
+		shutdown service.Shutdown
+		log      service.Log
+		cfg      Config
+	)
+	flags := func(f *service.Flags) {
+		cluster.Register(f)
+		f.StringVar(&cfg.Group, "group", s.Name, "consumer `group`, and so the names of its dead-letter topics")
+		f.Short("G", "group")
+	}
+	var asJSON bool
+	manifest := &service.Command{
+		Name:    "manifest",
+		Summary: "print the topics, group and permissions that the service needs",
+		Example: s.Name + " manifest -J | firehose topics apply -",
+		Register: func(f *service.Flags) {
+			flags(f)
+			f.BoolVar(&asJSON, "json", false, "print JSON")
+			f.Short("J", "json")
+		},
+		Run: func(ctx context.Context, _ []string) error {
+			cfg.Brokers, cfg.Registry = cluster.Brokers, cluster.Registry
+			m, err := s.Manifest(ctx, cfg)
+			if err != nil {
+				return err
+			}
+			return m.print(os.Stdout, asJSON)
+		},
+	}
+	return &service.Command{
+		Name:    s.Name,
+		Summary: "the consumer group " + s.Name + ", reading " + strings.Join(s.Topics(), ", "),
+		Example: s.Name + " --store sqlite:./" + s.Name + ".db",
+		Register: func(f *service.Flags) {
+			flags(f)
+			admin.Register(f)
+			shutdown.Register(f)
+			log.Register(f)
+			f.StringVar(&cfg.Store, "store", "sqlite:"+s.Name+".db", "`database` of the service, sqlite:PATH")
+			f.DurationVar(&cfg.BreakerPause, "breaker-pause", 30*time.Second, "`rest` of a partition on which too many records in a row were set aside")
+			f.DurationVar(&cfg.SchemaPatience, "schema-patience", 5*time.Second, "`time` to ask again for a schema that the registry does not know")
+		},
+		Run: func(ctx context.Context, _ []string) error {
+			cfg.Brokers, cfg.Registry = cluster.Brokers, cluster.Registry
+			return s.serve(ctx, cfg, admin, shutdown, log)
+		},
+		Commands: []*service.Command{manifest},
+	}
+}
+
+// serve runs one instance with its admin server.
+func (s *Service) serve(ctx context.Context, cfg Config, admin service.Admin, shutdown service.Shutdown, log service.Log) error {
+	cfg.Log = log.Logger(os.Stderr)
+	metrics := service.NewMetrics()
+	cfg.Metrics = metrics
+	group := service.NewGroup(ctx, shutdown.Grace)
+	health := service.NewHealth()
+	instance, err := s.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	health.Check("consume", func(context.Context) error { return instance.Ready() })
+	if err := admin.Start(group, health, metrics, cfg.Log); err != nil {
+		return fmt.Errorf("%w", closeWith(instance, err))
+	}
+	group.Go(s.Name, instance.Run)
+	return closeWith(instance, group.Wait())
+}
+
+// closeWith closes the instance and keeps the first error.
+func closeWith(i *Instance, err error) error {
+	if cerr := i.Close(); err == nil {
+		return cerr
+	}
+	return err
+}
+
+// print writes the manifest for people or for machines.
+func (m *Manifest) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(m)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "service  %s\ngroup    %s\nreads    %s\n\ntopics of the group\n", m.Service, m.Group, strings.Join(m.Reads, " "))
+	for _, t := range m.Topics {
+		fmt.Fprintf(&b, "  %-40s %d partitions, dead letters of %s\n", t.Name, t.Partitions, t.For)
+	}
+	b.WriteString("\npermissions, on literal names\n")
+	for _, a := range m.ACLs {
+		fmt.Fprintf(&b, "  %-5s %-40s %s\n", a.Resource, a.Name, strings.Join(a.Operations, " "))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,108 @@
+package firehose
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"firehose/internal/codec"
+	"firehose/internal/consume"
+	"firehose/internal/store"
+	"firehose/schemas"
+)
+
+// Projection folds the events of one topic into a service's tables. Make one
+// with OnFact, OnEntity, OnChange or Replica.
+type Projection struct {
+	topic string
+	build func(ctx context.Context, env *environment) (*consume.Handler, []*store.Table, error)
+	want  schemas.Kind // empty: either
+}
+
+// environment is what projections are built from.
+type environment struct {
+	set      *schemas.Set
+	registry *codec.Registry
+}
+
+// contract returns the topic's contract: the service's own, or else what the
+// registry knows of the topic.
+func (env *environment) contract(ctx context.Context, topic string) (*schemas.Topic, error) {
+	if env.set != nil {
+		if t, ok := env.set.Topic(topic); ok {
+			return t, nil
+		}
+	}
+	s, _, err := env.registry.Latest(ctx, topic+"-value")
+	if err != nil {
+		return nil, fmt.Errorf("topic %s: not among the service's schemas: %w", topic, err)
+	}
+	return &schemas.Topic{Contract: s.Contract, Versions: []*schemas.Schema{s}}, nil
+}
+
+// OnFact folds the facts of a topic. fold must be a pure function of the event;
+// it is called at least once for each and takes effect exactly once. An error
+// sets the event aside.
+func OnFact[T any](topic string, fold func(e Event[T], c *Changes) error) Projection {
+	return typed[T](topic, schemas.Fact, false, func(e, _ *consume.Event, c *consume.Changes) error {
+		return fold(eventOf[T](e), &Changes{c})
+	})
+}
+
+// OnEntity folds the states of a topic's entities. Several states may be merged
+// into the last one, so fold may only Put and Remove.
+func OnEntity[T any](topic string, fold func(e Event[T], c *Changes) error) Projection {
+	return typed[T](topic, schemas.Entity, false, func(e, _ *consume.Event, c *consume.Changes) error {
+		return fold(eventOf[T](e), &Changes{c})
+	})
+}
+
+// OnChange folds the changes of a topic's entities: before is nil when there was
+// no such entity (or it was deleted), after.Deleted says that it is gone. What
+// an earlier state added to a counter, fold takes back. The service keeps an
+// image of each entity for it.
+func OnChange[T any](topic string, fold func(before *Event[T], after Event[T], c *Changes) error) Projection {
+	return typed[T](topic, schemas.Entity, true, func(e, before *consume.Event, c *consume.Changes) error {
+		var b *Event[T]
+		if before != nil {
+			ev := eventOf[T](before)
+			b = &ev
+		}
+		return fold(b, eventOf[T](e), &Changes{c})
+	})
+}
+
+func typed[T any](topic string, kind schemas.Kind, before bool, project func(e, before *consume.Event, c *consume.Changes) error) Projection {
+	return Projection{topic: topic, want: kind, build: func(ctx context.Context, env *environment) (*consume.Handler, []*store.Table, error) {
+		t, err := env.contract(ctx, topic)
+		if err != nil {
+			return nil, nil, err
+		}
+		if t.Kind != kind {
+			return nil, nil, fmt.Errorf("topic %s: carries %s events, the projection wants %s", topic, t.Kind, kind)
+		}
+		decoder := codec.NewDecoder(env.registry, t.Latest().Avro)
+		return &consume.Handler{
+			Topic: t,
+			Decode: func(ctx context.Context, f codec.Frame) (any, error) {
+				v := new(T)
+				if err := decoder.Decode(ctx, f, v); err != nil {
+					return nil, err
+				}
+				return v, nil
+			},
+			Field:      fieldsOf(t.Latest()),
+			Project:    project,
+			NeedBefore: before,
+		}, nil, nil
+	}}
+}
+
+// fieldsOf reads a value's contract fields.
+func fieldsOf(s *schemas.Schema) consume.Fields {
+	return consume.Fields{
+		Key:     func(v any) (string, error) { return codec.Key(s, v) },
+		Version: func(v any) (int64, error) { return codec.Version(s, v) },
+		Time:    func(v any) (time.Time, bool, error) { return codec.Time(s, v) },
+	}
+}
