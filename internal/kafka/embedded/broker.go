@@ -66,7 +66,7 @@ func StartBroker(cfg BrokerConfig) (*Broker, error) {
 	if cfg.Dir != "" {
 		// First the lock, then the files: kfake repairs what it finds torn,
 		// which would be another process's batch in the writing.
-		if unlock, err = lockDir(cfg.Dir); err != nil {
+		if unlock, err = lockDir(cfg.Dir, "broker.lock"); err != nil {
 			return nil, fmt.Errorf("embedded broker: %s: %w", cfg.Dir, err)
 		}
 	}

@@ -9,13 +9,14 @@ import (
 	"syscall"
 )
 
-// lockDir creates dir and takes it for this process. The lock is the kernel's,
+// lockDir creates dir and takes it for this process, by a lock on the file of
+// that name in it. The lock is the kernel's,
 // so it ends with the process however that ends.
-func lockDir(dir string) (unlock func() error, err error) {
+func lockDir(dir, name string) (unlock func() error, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "broker.lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
