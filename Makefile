@@ -28,8 +28,9 @@ help: ## list the targets
 run: build ## the whole system in one process, fed with real purchases, then simulated ones
 	@echo "starting: broker, registry, ingest and three services, data in $(DIR); Ctrl-C stops"
 	@# On a terminal the program gets a process group of its own, so that Ctrl-C
-	@# reaches it and not make, which would call a clean stop an error.
-	@if [ -t 0 ]; then set -m; fi; bin/firehose dev --dir '$(DIR)' --replay cdnow --simulate '$(RATE)'
+	@# reaches it and not make, which would call a clean stop an error. (What
+	@# follows the command keeps bash from becoming it, which would undo that.)
+	@if [ -t 0 ]; then set -m; fi; bin/firehose dev --dir '$(DIR)' --replay cdnow --simulate '$(RATE)' || exit $$?
 
 .PHONY: build
 build: ## static binaries into bin/
