@@ -54,8 +54,8 @@ check: generate format-check house tidy-check vet lint test bench-once vulnerabi
 .PHONY: generate
 generate: ## run the generators; fails when they changed what was there
 	@echo "generate"
-	@before="$$(git diff | cksum)"; go generate ./...; \
-	if [ "$$before" != "$$(git diff | cksum)" ]; then \
+	@before="$$( (git status --porcelain; git diff) | cksum)"; go generate ./...; \
+	if [ "$$before" != "$$( (git status --porcelain; git diff) | cksum)" ]; then \
 		git diff --stat; echo "generate: what is generated was out of date; it is renewed now, commit it"; exit 1; \
 	fi
 
