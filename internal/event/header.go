@@ -1,9 +1,11 @@
 package event
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -177,62 +179,93 @@ func ParseHeaders[H ~struct {
 	Key   string
 	Value []byte
 }](headers []H) (Envelope, error) {
+	// All texts share one allocation: it is made for every record.
+	var texts strings.Builder
+	size := 0
+	for i := range headers {
+		if h := header(headers[i]); isText(h.Key) {
+			size += min(len(h.Value), maxText)
+		}
+	}
+	texts.Grow(size)
 	var e Envelope
 	for i := range headers {
 		h := header(headers[i])
-		var err error
-		switch h.Key {
-		case HeaderSpecVersion:
-			if string(h.Value) != "1.0" {
-				err = errors.New("want 1.0")
-			}
-		case HeaderID:
-			e.ID, err = textValue(h.Value)
-		case HeaderSource:
-			e.Source, err = textValue(h.Value)
-		case HeaderType:
-			e.Type, err = textValue(h.Value)
-		case HeaderTime:
-			e.Time, err = timeValue(h.Value)
-		case HeaderSubject:
-			e.Subject, err = textValue(h.Value)
-		case HeaderDataSchema:
-			e.DataSchema, err = textValue(h.Value)
-		case HeaderSequence:
-			e.Sequence, err = number(h.Value, 1<<63-1)
-			e.HasSequence = err == nil
-		case HeaderCorrelationID:
-			e.CorrelationID, err = textValue(h.Value)
-		case HeaderCausationID:
-			e.CausationID, err = textValue(h.Value)
-		case HeaderOrigin:
-			e.Origin, err = textValue(h.Value)
-		case HeaderHops:
-			var n int64
-			n, err = number(h.Value, maxHops)
-			e.Hops = int(n)
-		case HeaderTraceparent:
-			// Somebody else's header, and no reason to refuse an event.
-			e.Traceparent, err = textValue(h.Value)
-			if err != nil {
-				e.Traceparent, err = "", nil
-			}
-		}
-		if err != nil {
+		if err := e.parse(&texts, h.Key, h.Value); err != nil {
 			return Envelope{}, fmt.Errorf("%w %s: %w", ErrHeader, h.Key, err)
 		}
 	}
 	return e, nil
 }
 
-func textValue(b []byte) (string, error) {
+func (e *Envelope) parse(texts *strings.Builder, key string, value []byte) error {
+	if isText(key) {
+		s, err := textValue(texts, value)
+		switch key {
+		case HeaderID:
+			e.ID = s
+		case HeaderSource:
+			e.Source = s
+		case HeaderType:
+			e.Type = s
+		case HeaderSubject:
+			e.Subject = s
+		case HeaderDataSchema:
+			e.DataSchema = s
+		case HeaderCorrelationID:
+			e.CorrelationID = s
+		case HeaderCausationID:
+			e.CausationID = s
+		case HeaderOrigin:
+			e.Origin = s
+		case HeaderTraceparent:
+			e.Traceparent = s
+			return nil // somebody else's header, and no reason to refuse an event
+		}
+		return err
+	}
+	var err error
+	switch key {
+	case HeaderSpecVersion:
+		if string(value) != "1.0" {
+			err = errors.New("want 1.0")
+		}
+	case HeaderTime:
+		e.Time, err = timeValue(value)
+	case HeaderSequence:
+		e.Sequence, err = number(value, 1<<63-1)
+		e.HasSequence = true
+	case HeaderHops:
+		var n int64
+		n, err = number(value, maxHops)
+		e.Hops = int(n)
+	}
+	return err
+}
+
+// isText reports whether the header's value is taken as it is.
+func isText(key string) bool {
+	switch key {
+	case HeaderID, HeaderSource, HeaderType, HeaderSubject, HeaderDataSchema,
+		HeaderCorrelationID, HeaderCausationID, HeaderOrigin, HeaderTraceparent:
+		return true
+	}
+	return false
+}
+
+func textValue(texts *strings.Builder, b []byte) (string, error) {
 	if len(b) > maxText {
 		return "", fmt.Errorf("%d bytes, want at most %d", len(b), maxText)
 	}
-	if err := checkText(b); err != nil {
-		return "", err
+	if bytes.IndexByte(b, 0) >= 0 {
+		return "", errors.New("contains U+0000")
 	}
-	return string(b), nil
+	if !utf8.Valid(b) {
+		return "", errors.New("is not valid UTF-8")
+	}
+	start := texts.Len()
+	texts.Write(b)
+	return texts.String()[start:], nil
 }
 
 func timeValue(b []byte) (time.Time, error) {
@@ -240,7 +273,10 @@ func timeValue(b []byte) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, errors.New("want a time as in RFC 3339") // err quotes the value
 	}
-	return t.UTC(), nil
+	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return time.Time{}, errors.New("year is outside 0 to 9999")
+	}
+	return t, nil
 }
 
 // number reads decimal digits, nothing else: no sign, no space.
@@ -260,16 +296,4 @@ func number(b []byte, most int64) (int64, error) {
 		n = n*10 + d
 	}
 	return n, nil
-}
-
-func checkText(b []byte) error {
-	for _, c := range b {
-		if c == 0 {
-			return errors.New("contains U+0000")
-		}
-	}
-	if !utf8.Valid(b) {
-		return errors.New("is not valid UTF-8")
-	}
-	return nil
 }

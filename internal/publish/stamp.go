@@ -45,6 +45,9 @@ func (p *Publisher) prepare(ctx context.Context, pd *pending, e *Event) *Error {
 		if pd.value, err = r.encoder.AppendEncode(pd.value[:0], e.Data); err != nil {
 			return reject(ReasonData, err)
 		}
+		if !t.domain.holds(pd.value[r.prefix:]) {
+			return reject(ReasonData, outside(t, e.Data))
+		}
 		pd.rec.Value = pd.value
 	}
 	pd.text = append(pd.text[:0], e.Subject...)
@@ -61,6 +64,14 @@ func (p *Publisher) prepare(ctx context.Context, pd *pending, e *Event) *Error {
 	return nil
 }
 
+// outside says which field holds what no store would keep.
+func outside(t *topic, data any) error {
+	if err := codec.CheckValue(t.schema.Avro, data); err != nil {
+		return err
+	}
+	return &codec.FieldError{Problem: "holds U+0000, invalid UTF-8 or NaN"}
+}
+
 // stamp fills the envelope from the data, as the topic's contract says, and
 // refuses an envelope that contradicts it.
 func stamp(t *topic, e *Event, now time.Time) *Error {
@@ -69,9 +80,6 @@ func stamp(t *topic, e *Event, now time.Time) *Error {
 	}
 	if e.Data == nil {
 		return reject(ReasonData, errors.New("event has no data"))
-	}
-	if err := codec.CheckValue(t.schema.Avro, e.Data); err != nil {
-		return reject(ReasonData, err)
 	}
 	key, err := codec.Key(t.schema, e.Data)
 	switch {

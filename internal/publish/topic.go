@@ -19,6 +19,7 @@ import (
 type topic struct {
 	schemas.Contract
 	schema       *schemas.Schema // the version that is written
+	domain       *domain
 	accepted     prometheus.Counter
 	acknowledged prometheus.Counter
 
@@ -34,6 +35,7 @@ type topic struct {
 // ready is what only the registry and the cluster can tell.
 type ready struct {
 	encoder    *codec.Encoder
+	prefix     int // bytes before the Avro: the frame
 	topicID    string
 	dataSchema string // address of the schema
 }
@@ -46,6 +48,7 @@ func newTopic(t *schemas.Topic, m *metrics) *topic {
 	return &topic{
 		Contract:     t.Contract,
 		schema:       t.Latest(),
+		domain:       newDomain(t.Latest().Avro),
 		accepted:     m.accepted.WithLabelValues(t.Topic),
 		acknowledged: m.acknowledged.WithLabelValues(t.Topic),
 		looking:      make(chan struct{}, 1),
@@ -102,6 +105,7 @@ func (p *Publisher) lookUp(ctx context.Context, t *topic) (*ready, error) {
 	t.lastID = topicID
 	return &ready{
 		encoder:    codec.NewEncoder(t.schema, id),
+		prefix:     len(codec.AppendFrame(nil, id)),
 		topicID:    topicID,
 		dataSchema: p.registry.Address(id),
 	}, nil
