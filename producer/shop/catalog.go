@@ -24,7 +24,7 @@ var (
 // trait returns a number from 0 to n-1 that belongs to the nth thing of a kind
 // for ever, so that it needs not be remembered (SplitMix64's finisher).
 func (s *Shop) trait(kind uint64, nth, n int) int {
-	x := s.Config.Seed + kind<<56 + uint64(nth)*0x9e3779b97f4a7c15
+	x := s.st.Config.Seed + kind<<56 + uint64(nth)*0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return int((x ^ x>>31) % uint64(n))
@@ -48,10 +48,10 @@ func (s *Shop) grams(rank int) int64 { return int64(50 + s.trait(traitGrams, ran
 // been asked for.
 func (s *Shop) anyProduct() int {
 	rank := s.rank()
-	if s.Products[rank].Inactive {
-		rank = s.below(min(staples, len(s.Products)))
+	if s.st.Products[rank].Inactive {
+		rank = s.below(min(staples, len(s.st.Products)))
 	}
-	if s.Products[rank].Version == 0 {
+	if s.st.Products[rank].Version == 0 {
 		s.list(rank)
 	}
 	return rank
@@ -60,15 +60,15 @@ func (s *Shop) anyProduct() int {
 // list brings a product into the shop.
 func (s *Shop) list(rank int) {
 	s.tick()
-	p := &s.Products[rank]
-	p.Version, p.Price, p.ListedAt = 1, int64(199+50*s.below(200)), s.Clock
+	p := &s.st.Products[rank]
+	p.Version, p.Price, p.ListedAt = 1, int64(199+50*s.below(200)), s.st.Clock
 	s.emitProduct(rank, schemas.ProductListed)
 }
 
 // changeProduct reprices, rates or withdraws a product, or brings it back.
 func (s *Shop) changeProduct() {
 	rank := s.rank()
-	p := &s.Products[rank]
+	p := &s.st.Products[rank]
 	if p.Version == 0 {
 		s.list(rank)
 		return
@@ -92,7 +92,7 @@ func (s *Shop) changeProduct() {
 }
 
 func (s *Shop) emitProduct(rank int, eventType string) {
-	p := &s.Products[rank]
+	p := &s.st.Products[rank]
 	category := categories[s.trait(traitCategory, rank, len(categories))]
 	v := &schemas.Product{
 		SKU: s.sku(rank), Version: p.Version, Category: category,
@@ -116,13 +116,13 @@ func (s *Shop) customerID(i int) string { return s.name + "-c" + strconv.Itoa(i+
 // anyCustomer returns a new customer in one of four cases, else one of those
 // that are there, the older the likelier.
 func (s *Shop) anyCustomer() int {
-	n := len(s.Customers)
-	if n > 0 && (n >= s.Config.MaxCustomers || !s.percent(25)) {
+	n := len(s.st.Customers)
+	if n > 0 && (n >= s.st.Config.MaxCustomers || !s.percent(25)) {
 		return s.below(1 + s.below(n))
 	}
 	s.tick()
-	s.Customers = append(s.Customers, customer{
-		Version: 1, Country: s.below(len(countries)), Email: s.percent(70), Newsletter: s.percent(30), RegisteredAt: s.Clock,
+	s.st.Customers = append(s.st.Customers, customer{
+		Version: 1, Country: s.below(len(countries)), Email: s.percent(70), Newsletter: s.percent(30), RegisteredAt: s.st.Clock,
 	})
 	s.emitCustomer(n, schemas.CustomerRegistered)
 	return n
@@ -130,12 +130,12 @@ func (s *Shop) anyCustomer() int {
 
 // changeCustomer has somebody move, sign up or sign off.
 func (s *Shop) changeCustomer() {
-	if len(s.Customers) == 0 {
+	if len(s.st.Customers) == 0 {
 		s.anyCustomer()
 		return
 	}
-	i := s.below(len(s.Customers))
-	c := &s.Customers[i]
+	i := s.below(len(s.st.Customers))
+	c := &s.st.Customers[i]
 	switch s.below(3) {
 	case 0:
 		c.Country = s.below(len(countries))
@@ -150,7 +150,7 @@ func (s *Shop) changeCustomer() {
 }
 
 func (s *Shop) emitCustomer(i int, eventType string) {
-	c := &s.Customers[i]
+	c := &s.st.Customers[i]
 	first := firstNames[s.trait(traitFirstName, i, len(firstNames))]
 	v := &schemas.Customer{
 		CustomerID: s.customerID(i), Version: c.Version, Country: countries[c.Country], Newsletter: c.Newsletter,

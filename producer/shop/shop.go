@@ -49,11 +49,11 @@ const Source = "/producer/shop"
 // Config is what a shop follows from. Shops of one seed share their names, so
 // the other fields must not change while the events of a seed are kept.
 type Config struct {
-	Seed         uint64
-	Products     int       // how many there are in the end; default 1,000, at most 1,000,000
-	MaxCustomers int       // how many there are in the end; default 5,000, at most 1,000,000
-	MaxOpen      int       // orders that are not settled yet; default 500, at most 100,000
-	Start        time.Time // of the shop's clock; default 1998-07-01 UTC, the day after the CDNOW data set ends
+	Seed         uint64    `json:"seed"`
+	Products     int       `json:"products,omitempty"`      // how many there are in the end; default 1,000, at most 1,000,000
+	MaxCustomers int       `json:"max_customers,omitempty"` // how many there are in the end; default 5,000, at most 1,000,000
+	MaxOpen      int       `json:"max_open,omitempty"`      // orders that are not settled yet; default 500, at most 100,000
+	Start        time.Time `json:"start,omitzero"`          // of the shop's clock; default 1998-07-01 UTC, the day after the CDNOW data set ends
 }
 
 // withDefaults returns the configuration with what was left out.
@@ -99,7 +99,7 @@ func (c Config) Equal(other Config) bool {
 
 // Shop is the state of a shop. It is not safe for concurrent use.
 type Shop struct {
-	state
+	st     state
 	pcg    *rand.PCG
 	rng    *rand.Rand
 	demand []uint64 // cumulative weights of the products by rank
@@ -176,7 +176,7 @@ func New(cfg Config) (*Shop, error) {
 
 // open makes what follows from the state.
 func open(st state, pcg *rand.PCG) *Shop {
-	s := &Shop{state: st, pcg: pcg, rng: rand.New(pcg)}
+	s := &Shop{st: st, pcg: pcg, rng: rand.New(pcg)}
 	s.name = "sim" + strconv.FormatUint(st.Config.Seed, 10)
 	c := st.Config
 	s.space = fmt.Sprintf("shop %d %d %d %d %d", c.Seed, c.Products, c.MaxCustomers, c.MaxOpen, c.Start.UnixMicro())
@@ -190,13 +190,16 @@ func open(st state, pcg *rand.PCG) *Shop {
 	return s
 }
 
+// Config returns what the shop follows from.
+func (s *Shop) Config() Config { return s.st.Config }
+
 // Sequence returns the index of the next event: how many there were.
-func (s *Shop) Sequence() int64 { return s.state.Sequence }
+func (s *Shop) Sequence() int64 { return s.st.Sequence }
 
 // Snapshot returns the state of the shop, for Restore. It takes a few hundred
 // kilobytes at the default bounds.
 func (s *Shop) Snapshot() ([]byte, error) {
-	st := s.state
+	st := s.st
 	var err error
 	if st.RNG, err = s.pcg.MarshalBinary(); err != nil {
 		return nil, fmt.Errorf("snapshot of the shop: %w", err)
@@ -263,8 +266,8 @@ func (s *Shop) rank() int {
 // emit appends an event to the step. cause is the sequence of the event that
 // caused it, or negative.
 func (s *Shop) emit(eventType, key string, version int64, correlation string, cause int64, data any) int64 {
-	sequence := s.state.Sequence
-	s.state.Sequence++
+	sequence := s.st.Sequence
+	s.st.Sequence++
 	e := &publish.Event{
 		Envelope: event.Envelope{
 			ID: s.eventID(sequence), Source: Source, Type: eventType, Time: s.now(), Subject: key,
@@ -284,6 +287,6 @@ func (s *Shop) eventID(sequence int64) string {
 }
 
 // tick moves the clock: about a second passes before each event.
-func (s *Shop) tick() { s.Clock += 1 + int64(s.below(2_000_000)) }
+func (s *Shop) tick() { s.st.Clock += 1 + int64(s.below(2_000_000)) }
 
-func (s *Shop) now() time.Time { return time.UnixMicro(s.Clock).UTC() }
+func (s *Shop) now() time.Time { return time.UnixMicro(s.st.Clock).UTC() }

@@ -21,10 +21,10 @@ const staples = 10
 func (s *Shop) Step() []*publish.Event {
 	s.out = s.out[:0]
 	switch dice := s.below(100); {
-	case len(s.Open) == 0, dice < 30 && len(s.Open) < s.Config.MaxOpen:
+	case len(s.st.Open) == 0, dice < 30 && len(s.st.Open) < s.st.Config.MaxOpen:
 		s.placeOrder()
 	case dice < 91:
-		s.settleOrder(s.below(len(s.Open)))
+		s.settleOrder(s.below(len(s.st.Open)))
 	case dice < 94:
 		s.changeProduct()
 	case dice < 98:
@@ -38,9 +38,9 @@ func (s *Shop) Step() []*publish.Event {
 // placeOrder has a customer, often a new one, order a few products.
 func (s *Shop) placeOrder() {
 	c := s.anyCustomer()
-	o := order{Number: s.Placed, Customer: c, Version: 1, Status: placed, Channel: s.below(len(channels)),
+	o := order{Number: s.st.Placed, Customer: c, Version: 1, Status: placed, Channel: s.below(len(channels)),
 		Method: s.below(len(methods)), Note: -1}
-	s.Placed++
+	s.st.Placed++
 	if s.percent(10) {
 		o.Note = s.below(len(notes))
 	}
@@ -50,18 +50,18 @@ func (s *Shop) placeOrder() {
 		if slices.ContainsFunc(o.Lines, func(l line) bool { return l.Rank == rank }) {
 			continue
 		}
-		o.Lines = append(o.Lines, line{Rank: rank, Quantity: int32(1 + s.below(4)), Price: s.Products[rank].Price})
+		o.Lines = append(o.Lines, line{Rank: rank, Quantity: int32(1 + s.below(4)), Price: s.st.Products[rank].Price})
 	}
 	s.tick()
-	o.PlacedAt = s.Clock
+	o.PlacedAt = s.st.Clock
 	o.Cause = none
 	s.emitOrder(&o, schemas.OrderPlaced, schemas.OrderStatusPlaced)
-	s.Open = append(s.Open, o)
+	s.st.Open = append(s.st.Open, o)
 }
 
 // settleOrder takes an open order one step further.
 func (s *Shop) settleOrder(i int) {
-	o := &s.Open[i]
+	o := &s.st.Open[i]
 	switch o.Status {
 	case placed:
 		if s.percent(8) {
@@ -91,17 +91,17 @@ func (s *Shop) settleOrder(i int) {
 // close forgets an order. The last one takes its place: the order of open orders
 // means nothing.
 func (s *Shop) close(i int) {
-	last := len(s.Open) - 1
-	s.Open[i] = s.Open[last]
-	s.Open[last] = order{}
-	s.Open = s.Open[:last]
+	last := len(s.st.Open) - 1
+	s.st.Open[i] = s.st.Open[last]
+	s.st.Open[last] = order{}
+	s.st.Open = s.st.Open[:last]
 }
 
 func (s *Shop) ship(o *order) {
 	var units int32
 	var grams int64
 	for n, l := range o.Lines {
-		p := &s.Products[l.Rank]
+		p := &s.st.Products[l.Rank]
 		if missing := int64(l.Quantity) - p.OnHand; missing > 0 {
 			// What sells often is ordered in bigger lots.
 			lot := int64(20 + 400/(l.Rank+1))
@@ -161,7 +161,7 @@ func (s *Shop) emitPayment(o *order, eventType, suffix string, cents int64) {
 // an order are named after their sequence.
 func (s *Shop) moveStock(rank int, quantity int64, reason schemas.MovementReason, o *order, suffix string) {
 	s.tick()
-	s.Products[rank].OnHand += quantity
+	s.st.Products[rank].OnHand += quantity
 	v := &schemas.StockMovement{SKU: s.sku(rank), Quantity: quantity, Reason: reason, MovedAt: s.now()}
 	if o == nil {
 		v.MovementID = s.name + "-m" + strconv.FormatInt(s.Sequence(), 10)
@@ -177,7 +177,7 @@ func (s *Shop) moveStock(rank int, quantity int64, reason schemas.MovementReason
 func (s *Shop) countStock() {
 	rank := s.anyProduct()
 	found := int64(s.below(7)) - 3
-	if found == 0 || s.Products[rank].OnHand+found < 0 {
+	if found == 0 || s.st.Products[rank].OnHand+found < 0 {
 		found = 1
 	}
 	s.moveStock(rank, found, schemas.MovementReasonAdjusted, nil, "")
