@@ -41,7 +41,7 @@ func (c SimulateConfig) Validate() error {
 
 // snapshotEvery is how many events lie between two snapshots of the shop. A
 // restart makes at most about as many again to get to where it was.
-const snapshotEvery = 100_000
+const snapshotEvery = 50_000
 
 // simulateCheckpoint is the content of a simulation's checkpoint. The state of
 // the shop lies beside it, as of this or an earlier event: it is big and changes
