@@ -51,45 +51,46 @@ func (p *Publisher) sweep() {
 // expire answers what has run out and returns how long nothing else will.
 func (p *Publisher) expire() time.Duration {
 	now := time.Since(p.start)
-	var expired []*Error
+	var expired []*pending
 	p.mu.Lock()
 	wait := p.cfg.Timeout // what is not taken yet has all of it
 	for pd := p.flights.head; pd != nil; pd = p.flights.head {
-		if wait = pd.taken + p.cfg.Timeout - now; wait > 0 {
+		if left := pd.taken + p.cfg.Timeout - now; left > 0 {
+			wait = left
 			break
 		}
-		expired = append(expired, p.giveUp(pd, ReasonTimeout,
-			fmt.Errorf("topic %s: no acknowledgement within %s", pd.topic.Topic, p.cfg.Timeout)))
-		wait = p.cfg.Timeout
+		p.giveUp(pd, ReasonTimeout, fmt.Errorf("topic %s: no acknowledgement within %s", pd.topic.Topic, p.cfg.Timeout))
+		expired = append(expired, pd)
 	}
 	p.mu.Unlock()
-	for _, e := range expired {
-		p.count(e)
-	}
 	if len(expired) > 0 {
-		p.cfg.Log.Warn("events not acknowledged in time", "count", len(expired), "err", expired[0].Err)
+		p.cfg.Log.Warn("events not acknowledged in time", "count", len(expired), "topic", expired[0].topic.Topic)
+	}
+	for _, pd := range expired {
+		p.push(pd, false)
 	}
 	return max(wait, time.Millisecond)
 }
 
 // abandon answers Unknown whatever is not answered, and returns how many.
 func (p *Publisher) abandon() int {
-	var left []*Error
+	var left []*pending
 	p.mu.Lock()
 	for pd := p.flights.head; pd != nil; pd = p.flights.head {
-		left = append(left, p.giveUp(pd, ReasonClosed, fmt.Errorf("topic %s: %w", pd.topic.Topic, ErrClosed)))
+		p.giveUp(pd, ReasonClosed, fmt.Errorf("topic %s: %w", pd.topic.Topic, ErrClosed))
+		left = append(left, pd)
 	}
 	p.mu.Unlock()
-	for _, e := range left {
-		p.count(e)
+	for _, pd := range left {
+		p.push(pd, false)
 	}
 	return len(left)
 }
 
-// giveUp is called with the lock held.
-func (p *Publisher) giveUp(pd *pending, reason string, err error) *Error {
-	e := &Error{Outcome: Unknown, Reason: reason, EventID: pd.id, Err: err}
+// giveUp decides that an event's outcome is not known. Called with the lock
+// held.
+func (p *Publisher) giveUp(pd *pending, reason string, err error) {
 	p.flights.remove(pd)
-	p.answer(pd, Receipt{}, e)
-	return e
+	pd.answered = true
+	pd.err = p.count(&Error{Outcome: Unknown, Reason: reason, EventID: pd.id, Err: err})
 }

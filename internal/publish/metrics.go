@@ -6,15 +6,14 @@ import (
 
 // metrics are listed in the package's documentation.
 type metrics struct {
-	accepted         *prometheus.CounterVec // by topic
-	acknowledged     *prometheus.CounterVec // by topic
-	rejected         *prometheus.CounterVec // by reason
-	unknown          *prometheus.CounterVec // by reason
-	lateOutcomes     *prometheus.CounterVec // by outcome
-	lateAcknowledged prometheus.Counter
-	bufferedRecords  prometheus.GaugeFunc
-	bufferedBytes    prometheus.GaugeFunc
-	ackSeconds       prometheus.Histogram
+	accepted        *prometheus.CounterVec // by topic
+	acknowledged    *prometheus.CounterVec // by topic
+	rejected        *prometheus.CounterVec // by reason
+	unknown         *prometheus.CounterVec // by reason
+	late            *prometheus.CounterVec // by outcome
+	bufferedRecords prometheus.GaugeFunc
+	bufferedBytes   prometheus.GaugeFunc
+	ackSeconds      prometheus.Histogram
 }
 
 func newMetrics(p *Publisher) *metrics {
@@ -37,7 +36,7 @@ func newMetrics(p *Publisher) *metrics {
 		acknowledged:    counter("acknowledged_total", "Events answered with a receipt.", "topic"),
 		rejected:        counter("rejected_total", "Events answered as certainly not written.", "reason"),
 		unknown:         counter("unknown_total", "Events answered as perhaps written.", "reason"),
-		lateOutcomes:    counter("late_total", "What became of events after they were answered as perhaps written.", "outcome"),
+		late:            counter("late_total", "What became of events after they were answered as perhaps written.", "outcome"),
 		bufferedRecords: gauge("buffered_records", "Events that hold a place.", func() float64 { return float64(p.records) }),
 		bufferedBytes:   gauge("buffered_bytes", "Bytes of the events that hold a place.", func() float64 { return float64(p.bytes) }),
 		ackSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -46,13 +45,12 @@ func newMetrics(p *Publisher) *metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
 	}
-	m.lateAcknowledged = m.lateOutcomes.WithLabelValues(Acknowledged.String())
 	return m
 }
 
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.accepted, m.acknowledged, m.rejected, m.unknown, m.lateOutcomes,
+		m.accepted, m.acknowledged, m.rejected, m.unknown, m.late,
 		m.bufferedRecords, m.bufferedBytes, m.ackSeconds,
 	}
 }
@@ -75,8 +73,6 @@ func (m *metrics) unregister(r prometheus.Registerer) {
 		r.Unregister(c)
 	}
 }
-
-func (m *metrics) late(o Outcome) { m.lateOutcomes.WithLabelValues(o.String()).Inc() }
 
 // count counts an answer without receipt, and returns it.
 func (p *Publisher) count(e *Error) *Error {

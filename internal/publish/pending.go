@@ -9,7 +9,7 @@ import (
 
 // pending is an event on its way, its memory reused for the next one. Two
 // things have to end before it is free: the client's hold on the record and
-// the caller's callback; the publisher's lock guards which has.
+// the caller's callback.
 type pending struct {
 	p       *Publisher
 	rec     kgo.Record
@@ -25,10 +25,14 @@ type pending struct {
 	doubt uint64        // lost produce requests before it was handed to the client
 	done  func(Receipt, error)
 
-	receipt Receipt
-	err     error
+	result  error  // the client's
+	doubted uint64 // lost produce requests when the client was done
 
-	next, prev *pending // in the list of flights, or in the queue of calls
+	// What follows is guarded by the publisher's lock, but that receipt and err
+	// are the caller's to read once answered.
+	receipt    Receipt
+	err        error
+	next, prev *pending // in the list of flights
 	answered   bool
 	held       bool // by the client
 	called     bool // the callback has returned
@@ -42,14 +46,11 @@ func (pd *pending) recycle() {
 	if cap(pd.value) > keepBytes {
 		pd.value = nil
 	}
+	headers := pd.rec.Headers[:0]
 	if cap(pd.text) > keepBytes {
-		pd.text = nil
+		pd.text, headers = nil, nil
 	}
-	pd.rec = kgo.Record{Headers: pd.rec.Headers[:0]}
-	pd.topic, pd.ready, pd.id, pd.done = nil, nil, "", nil
-	pd.receipt, pd.err, pd.size = Receipt{}, nil, 0
-	pd.next, pd.prev = nil, nil
-	pd.answered, pd.held, pd.called = false, false, false
+	*pd = pending{p: pd.p, promise: pd.promise, value: pd.value, text: pd.text, rec: kgo.Record{Headers: headers}}
 	pd.p.pool.Put(pd)
 }
 
@@ -95,13 +96,14 @@ func (p *Publisher) admit(ctx context.Context, pd *pending, done func(Receipt, e
 	} else {
 		p.records++
 		p.bytes += pd.size
+		p.open++
 	}
-	p.open++
 	pd.done = done
 	if rejected != nil {
-		p.answer(pd, Receipt{}, rejected)
+		pd.answered, pd.err = true, rejected
 		p.mu.Unlock()
 		p.count(rejected)
+		p.push(pd, false)
 		return nil
 	}
 	pd.held = true
@@ -120,58 +122,103 @@ func (p *Publisher) admit(ctx context.Context, pd *pending, done func(Receipt, e
 
 // finished is the client's promise. It runs on the client's own goroutine, so it
 // must not block.
-func (pd *pending) finished(rec *kgo.Record, err error) {
-	p := pd.p
-	var failure *Error
-	var receipt Receipt
-	if err == nil {
-		receipt = Receipt{Topic: pd.topic.Topic, TopicID: pd.ready.topicID, Partition: rec.Partition, Offset: rec.Offset}
-	} else {
-		doubtful := p.doubt == nil || p.doubt.Count() != pd.doubt
-		failure = &Error{EventID: pd.id, Err: err}
-		failure.Outcome, failure.Reason = classify(err, doubtful)
-		if isUnknownTopic(err) {
-			pd.topic.ready.CompareAndSwap(pd.ready, nil) // it may be another one by now
-		}
+func (pd *pending) finished(_ *kgo.Record, err error) {
+	if pd.result = err; err != nil && pd.p.doubt != nil {
+		pd.doubted = pd.p.doubt.Count()
 	}
-	topic, taken := pd.topic, pd.taken
+	pd.p.push(pd, true)
+}
 
-	p.mu.Lock()
-	pd.held = false
-	late := pd.answered
-	if !late {
-		p.flights.remove(pd)
-		if failure != nil {
-			p.answer(pd, Receipt{}, failure)
-		} else {
-			p.answer(pd, receipt, nil)
-		}
-	} else if pd.called {
-		p.release(pd)
+// outcome is what the client's result means: nil when the event was written.
+func (pd *pending) outcome() *Error {
+	if pd.result == nil {
+		return nil
 	}
+	doubtful := pd.p.doubt == nil || pd.doubted != pd.doubt
+	e := &Error{EventID: pd.id, Err: pd.result}
+	e.Outcome, e.Reason = classify(pd.result, doubtful)
+	if isUnknownTopic(pd.result) {
+		pd.topic.ready.CompareAndSwap(pd.ready, nil) // it may be another one by now
+	}
+	return e
+}
+
+// settle makes c's batch of the items that it took: it decides the outcome of
+// each event that the client is done with, unless it was decided before.
+func (p *Publisher) settle(c *caller) {
+	var failed, late []*Error // rare
+	lateAcknowledged := 0
+	p.mu.Lock()
+	clear(c.batch)
+	c.batch = c.batch[:0]
+	for _, it := range c.in {
+		pd := it.pd
+		if !it.finished {
+			c.batch = append(c.batch, pd)
+			continue
+		}
+		failure := pd.outcome()
+		pd.held = false
+		if pd.answered {
+			if failure != nil {
+				late = append(late, failure)
+			} else {
+				lateAcknowledged++
+			}
+			if pd.called {
+				p.release(pd)
+			}
+			continue
+		}
+		pd.answered = true
+		p.flights.remove(pd)
+		c.batch = append(c.batch, pd)
+		if failure != nil {
+			pd.err = failure
+			failed = append(failed, failure)
+			continue
+		}
+		pd.receipt = Receipt{
+			Topic: pd.topic.Topic, TopicID: pd.ready.topicID,
+			Partition: pd.rec.Partition, Offset: pd.rec.Offset,
+		}
+		pd.topic.acknowledged.Inc()
+		p.metrics.ackSeconds.Observe((it.at - pd.taken).Seconds())
+	}
+	c.freed = 0
+	c.done.Store(0)
+	c.next.Store(0)
 	p.mu.Unlock()
 
-	switch {
-	case late && failure == nil:
-		p.metrics.lateAcknowledged.Inc()
-	case late:
-		p.metrics.late(failure.Outcome)
-	case failure == nil:
-		topic.acknowledged.Inc()
-		p.metrics.ackSeconds.Observe((time.Since(p.start) - taken).Seconds())
-	default:
-		p.count(failure)
+	if lateAcknowledged > 0 {
+		p.metrics.late.WithLabelValues(Acknowledged.String()).Add(float64(lateAcknowledged))
+	}
+	for _, e := range late {
+		p.metrics.late.WithLabelValues(e.Outcome.String()).Inc()
+	}
+	for _, e := range failed {
+		p.count(e)
 	}
 }
 
-// answer decides the event's outcome, once. Called with the lock held.
-func (p *Publisher) answer(pd *pending, r Receipt, failure *Error) {
-	pd.answered = true
-	pd.receipt = r
-	if failure != nil {
-		pd.err = failure // never a nil *Error in a non-nil error
+// freeDone ends the events whose callback has returned. Called with the lock
+// held.
+func (p *Publisher) freeDone(c *caller) {
+	done := int(c.done.Load())
+	for _, pd := range c.batch[c.freed:done] {
+		pd.called = true
+		p.open--
+		if !pd.held {
+			p.release(pd)
+		}
 	}
-	p.calls.push(p, pd)
+	c.freed = done
+	if p.open == 0 {
+		for _, idle := range p.idle {
+			close(idle)
+		}
+		p.idle = nil
+	}
 }
 
 // release gives the event's place away. Called with the lock held, when both

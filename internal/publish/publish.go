@@ -143,6 +143,8 @@ type Publisher struct {
 	start    time.Time // deadlines are measured from here
 	pool     sync.Pool // of *pending
 
+	calls callQueue // answered, not yet called back
+
 	mu      sync.Mutex // guards all that follows and the state of every pending
 	closed  bool
 	records int       // places taken
@@ -151,7 +153,6 @@ type Publisher struct {
 	waiters waitQueue // for room, first come first served
 	idle    []chan struct{}
 	flights flightList // not yet answered, oldest first
-	calls   callQueue  // answered, callback not yet called
 
 	stop    chan struct{} // closed by Close
 	stopped sync.WaitGroup
@@ -191,6 +192,9 @@ func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Con
 		pd.promise = pd.finished // once, so that producing does not allocate it
 		return pd
 	}
+	p.calls.callers = map[*caller]struct{}{}
+	p.calls.watch = time.AfterFunc(time.Hour, p.watchCalls)
+	p.calls.watch.Stop()
 	p.stopped.Go(p.sweep)
 	return p, nil
 }
@@ -245,7 +249,7 @@ func (p *Publisher) Prepare(ctx context.Context, topics ...string) error {
 			continue
 		}
 		seen[t] = true
-		if _, err := p.ready(ctx, t); err != nil {
+		if _, err := p.lookup(ctx, t); err != nil {
 			errs = append(errs, fmt.Errorf("topic %s: %w", t.Topic, err))
 		}
 	}
@@ -300,9 +304,7 @@ func (p *Publisher) Close(ctx context.Context) error {
 	}
 	close(p.stop)
 	p.stopped.Wait()
-	p.mu.Lock()
 	p.calls.stopWatch()
-	p.mu.Unlock()
 	if p.cfg.Metrics != nil {
 		p.metrics.unregister(p.cfg.Metrics)
 	}

@@ -13,19 +13,23 @@ import (
 // prepare stamps e and makes pd's record of it. An event that cannot be
 // published is answered with the returned error.
 func (p *Publisher) prepare(ctx context.Context, pd *pending, e *Event) *Error {
+	now := time.Now()
 	if e.ID == "" {
-		e.ID = event.NewID()
+		e.ID = event.NewIDAt(now)
 	}
 	pd.id = e.ID
 	t := p.byType[e.Type]
 	if t == nil {
 		return reject(ReasonUnknownType, fmt.Errorf("%s: no topic carries this type", event.HeaderType))
 	}
-	r, err := p.ready(ctx, t)
-	if err != nil {
-		return unready(fmt.Errorf("topic %s: %w", t.Topic, err))
+	r := t.ready.Load()
+	if r == nil {
+		var err error
+		if r, err = p.lookup(ctx, t); err != nil {
+			return unready(fmt.Errorf("topic %s: %w", t.Topic, err))
+		}
+		now = time.Now() // that took a while, and deadlines are kept in order
 	}
-	now := time.Now()
 	pd.taken = now.Sub(p.start)
 	if rejected := stamp(t, e, now); rejected != nil {
 		return rejected
@@ -34,7 +38,8 @@ func (p *Publisher) prepare(ctx context.Context, pd *pending, e *Event) *Error {
 		e.Source = p.cfg.Source
 	}
 	e.DataSchema = r.dataSchema
-	if err := e.Validate(); err != nil {
+	err := e.Validate()
+	if err != nil {
 		return reject(ReasonEnvelope, err)
 	}
 	pd.topic, pd.ready = t, r

@@ -55,12 +55,9 @@ func newTopic(t *schemas.Topic, m *metrics) *topic {
 	}
 }
 
-// ready returns what is needed to write to t, looked up at most once. With what
+// lookup returns what is needed to write to t, asked for at most once. With what
 // it returned the topic can be written while the registry is away.
-func (p *Publisher) ready(ctx context.Context, t *topic) (*ready, error) {
-	if r := t.ready.Load(); r != nil {
-		return r, nil
-	}
+func (p *Publisher) lookup(ctx context.Context, t *topic) (*ready, error) {
 	select {
 	case t.looking <- struct{}{}:
 		defer func() { <-t.looking }()
@@ -75,7 +72,7 @@ func (p *Publisher) ready(ctx context.Context, t *topic) (*ready, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
-	r, err := p.lookUp(limited, t)
+	r, err := p.ask(limited, t)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx) // this caller's impatience is not the others'
@@ -88,7 +85,7 @@ func (p *Publisher) ready(ctx context.Context, t *topic) (*ready, error) {
 	return r, nil
 }
 
-func (p *Publisher) lookUp(ctx context.Context, t *topic) (*ready, error) {
+func (p *Publisher) ask(ctx context.Context, t *topic) (*ready, error) {
 	id, err := p.registry.Lookup(ctx, t.schema)
 	if err != nil {
 		return nil, fmt.Errorf("schema: %w", err)

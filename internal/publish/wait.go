@@ -38,6 +38,7 @@ func (q *waitQueue) grant(p *Publisher) {
 		}
 		p.records++
 		p.bytes += w.size
+		p.open++
 		q.remove(w)
 		close(w.ready)
 	}
