@@ -9,13 +9,18 @@ import (
 	"firehose/schemas"
 )
 
+// Writers knows the schemas that values were written with, as a Registry does.
+type Writers interface {
+	Writer(ctx context.Context, f Frame) (*avro.Schema, error)
+}
+
 // Decoder reads values into the layout of one schema, whichever schema wrote
 // them. It is safe for concurrent use.
 type Decoder struct {
-	registry *Registry
-	reader   *avro.Schema
-	byID     cache[int, resolved]
-	byGUID   cache[[16]byte, resolved]
+	writers Writers
+	reader  *avro.Schema
+	byID    cache[int, resolved]
+	byGUID  cache[[16]byte, resolved]
 }
 
 // resolved is how values of one writer's schema are read: by a schema, or not
@@ -25,11 +30,11 @@ type resolved struct {
 	err    error
 }
 
-// NewDecoder returns a decoder into the layout of reader, which asks r for the
+// NewDecoder returns a decoder into the layout of reader, which asks w for the
 // schemas that values were written with. A nil reader reads every value in the
 // layout in which it was written.
-func NewDecoder(r *Registry, reader *avro.Schema) *Decoder {
-	return &Decoder{registry: r, reader: reader}
+func NewDecoder(w Writers, reader *avro.Schema) *Decoder {
+	return &Decoder{writers: w, reader: reader}
 }
 
 // Decode reads the frame's payload into v, a pointer to a struct with avro tags
@@ -68,7 +73,7 @@ func (d *Decoder) Decode(ctx context.Context, f Frame, v any) error {
 // resolve finds out how values with f's schema are read. What is known for good
 // is kept; the registry's own errors are not.
 func (d *Decoder) resolve(ctx context.Context, f Frame) (resolved, error) {
-	writer, err := d.registry.Writer(ctx, f)
+	writer, err := d.writers.Writer(ctx, f)
 	if err != nil {
 		return resolved{}, err
 	}

@@ -44,7 +44,10 @@ var ErrMisuse = errors.New("projection misuses the store")
 // decodeFailure turns an error of the codec into a Failure, or returns nil when
 // the error says nothing about the record (the registry is away).
 func decodeFailure(err error) *Failure {
+	var field *codec.FieldError
 	switch {
+	case errors.As(err, &field):
+		return &Failure{Class: ClassValueRefused, Err: err}
 	case errors.Is(err, codec.ErrUnknownSchema):
 		return &Failure{Class: ClassUnknownSchema, Err: err}
 	case errors.Is(err, codec.ErrIncompatible):
