@@ -209,18 +209,22 @@ func (e *Engine) settle(claims []*claim) {
 			p.pos.Next, p.pos.LeaderEpoch = last.next(), last.LeaderEpoch
 			p.end = max(p.end, p.pos.Next)
 			p.attempts = 0
-			e.metrics.applied(p, c.events)
+			if !p.gone { // its series are gone, too
+				e.metrics.applied(p, c.events)
+			}
 		}
 		switch {
 		case c.trip != "":
-			p.breaker.open = true
+			p.breaker.open, p.breaker.state = true, c.trip
 			p.retryAt = now.Add(e.cfg.BreakerPause)
-			e.setState(p, c.trip, "too many records in a row were set aside; trying one at a time from now on")
+			e.setState(p, c.trip, whyTripped)
 		case c.wait != nil:
 			p.attempts++
 			p.retryAt = now.Add(e.backoff(p.attempts))
 			e.setState(p, PausedDLT, c.wait.Error())
-		case !p.breaker.open:
+		case p.breaker.open:
+			e.setState(p, p.breaker.state, whyTripped)
+		default:
 			p.retryAt = time.Time{}
 			if p.state != PausedRegistry {
 				e.setState(p, Active, "")
@@ -229,6 +233,8 @@ func (e *Engine) settle(claims []*claim) {
 		e.mirror.Set(p.pos, string(p.state))
 	}
 }
+
+const whyTripped = "too many records in a row had to be set aside; one at a time is tried from now on"
 
 // rest pauses the claims' partitions until the backoff is over. It reports false
 // when there is nothing left to try: the engine stops.
@@ -239,10 +245,10 @@ func (e *Engine) rest(ctx context.Context, claims []*claim, attempt int, err err
 		e.setState(c.p, PausedStore, err.Error())
 	}
 	until := time.Now().Add(e.backoff(attempt))
-	e.wakeAt(until)
 	stop := context.AfterFunc(ctx, e.stop)
 	defer stop()
 	for time.Now().Before(until) && !e.stopping && ctx.Err() == nil && !anyGone(claims) {
+		e.wakeAt(until)
 		e.changed.Wait()
 	}
 	return !e.stopping && ctx.Err() == nil

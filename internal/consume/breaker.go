@@ -17,6 +17,7 @@ type breaker struct {
 	row     int // set aside in a row
 	schemas int // of these, unknown schemas in a row
 	open    bool
+	state   State // what it tripped into, while open
 }
 
 // applied notes an event that was applied, or needed nothing.

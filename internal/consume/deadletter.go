@@ -78,6 +78,10 @@ func (e *Engine) setAside(ctx context.Context, claims []*claim) error {
 			switch {
 			case f == nil:
 			case ev.aside:
+				if ev.told { // an earlier try of the same transaction
+					continue
+				}
+				ev.told = true
 				failpoint.Hit("after-dead-letter")
 				e.metrics.setAside(f.Class)
 				e.cfg.Log.Warn("record set aside", "group", e.cfg.Group, "topic", ev.From.Topic,

@@ -49,6 +49,9 @@ func (h *Handler) decode(ctx context.Context, r *kgo.Record, id offsets.TopicID,
 		e.failure = f
 		return nil
 	}
+	if adds(e) {
+		e.seen = seenOf(h, e)
+	}
 	return err
 }
 

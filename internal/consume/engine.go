@@ -63,6 +63,8 @@ type Engine struct {
 	jobs     []*decodeJob
 	gaveUp   map[schemaKey]time.Time // unknown schemas, until when they fail at once
 	wakePoll func()                  // ends the poll that waits
+	wake     *time.Timer
+	wakeTime time.Time // when wake fires; zero when it does not
 	stopping bool
 	joined   bool
 }
@@ -94,7 +96,7 @@ func New(cfg Config, s Store) (*Engine, error) {
 	}
 	e.client = client
 	e.mirror = offsets.NewMirror(client, cfg.Group, cfg.Log)
-	cfg.Metrics.MustRegister(e)
+	cfg.Metrics.MustRegister(exporterCollector{e, exporterLag(cfg.Group)})
 	prometheus.WrapRegistererWith(prometheus.Labels{"group": cfg.Group}, cfg.Metrics).MustRegister(lagCollector{e})
 	return e, nil
 }
@@ -156,11 +158,19 @@ func (e *Engine) stop() {
 	e.changed.Broadcast()
 }
 
-// wakeAt wakes everybody who waits at t.
+// wakeAt wakes everybody who waits at t, or before. The caller holds the mutex.
 func (e *Engine) wakeAt(t time.Time) {
-	time.AfterFunc(time.Until(t), func() {
+	if !e.wakeTime.IsZero() && !t.Before(e.wakeTime) {
+		return // whoever still has to wait then asks again
+	}
+	if e.wake != nil {
+		e.wake.Stop()
+	}
+	e.wakeTime = t
+	e.wake = time.AfterFunc(time.Until(t), func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
+		e.wakeTime = time.Time{}
 		e.changed.Broadcast()
 	})
 }

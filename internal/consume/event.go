@@ -31,8 +31,10 @@ type Event struct {
 	failure  error // a *Failure once the record is known to be unusable
 	aside    bool  // its dead letter is acknowledged
 	asideErr error
-	ops      []op // what the projection asked for, when no before is needed
-	size     int  // bytes on the wire
+	told     bool       // its setting aside is logged and counted
+	seen     store.Seen // of a fact that must not count twice
+	ops      []op       // what the projection asked for, when no before is needed
+	size     int        // bytes on the wire
 	record   *kgo.Record
 }
 

@@ -26,7 +26,7 @@ func (e *Engine) groupOptions(topics []string) []kgo.Opt {
 		// The client has one fetch in flight per broker, and a partition that is
 		// added or resumed meanwhile waits for it: at the default of 5 s the
 		// first record after a restart was seen to come 5 s late.
-		kgo.FetchMaxWait(250*time.Millisecond),
+		kgo.FetchMaxWait(250 * time.Millisecond),
 		kgo.DisableAutoCommit(),
 		kgo.AdjustFetchOffsetsFn(e.assign),
 		kgo.OnPartitionsRevoked(e.revoked),

@@ -100,7 +100,7 @@ func lookup(claims []*claim) *store.Lookup {
 					l.Images = append(l.Images, k)
 				}
 			case adds(ev):
-				l.Seen = append(l.Seen, seenOf(c.p.handler, ev))
+				l.Seen = append(l.Seen, ev.seen)
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func (m *merger) add(ctx context.Context, h *Handler, ev *Event) error {
 	case h.NeedBefore:
 		return m.change(ctx, h, ev)
 	case h.Topic.Kind == schemas.Fact && adds(ev):
-		if !m.first(h, ev) {
+		if !m.first(ev) {
 			return nil
 		}
 	}
@@ -149,8 +149,8 @@ func (m *merger) add(ctx context.Context, h *Handler, ev *Event) error {
 
 // first reports whether a fact's ID is new. Another body under a known ID is a
 // conflict that the first one wins.
-func (m *merger) first(h *Handler, ev *Event) bool {
-	s := seenOf(h, ev)
+func (m *merger) first(ev *Event) bool {
+	s := ev.seen
 	hash, ok := m.known.Seen[s.EventKey]
 	if !ok {
 		hash, ok = m.seen[s.EventKey]

@@ -12,8 +12,10 @@ import (
 	"firehose/internal/offsets"
 )
 
-// pollRecords bounds one poll, and so one chunk.
-const pollRecords = 10_000
+const (
+	pollRecords   = 10_000 // bounds one poll, and so one chunk
+	eventOverhead = 512    // bytes of memory that an event takes beyond its record
+)
 
 // poll fetches until ctx ends. It never waits for an applier: a partition whose
 // queue is full has its fetch paused, so the others go on.
@@ -77,7 +79,7 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 	}
 	c := &chunk{records: f.Records, events: make([]Event, len(f.Records))}
 	for _, r := range f.Records {
-		c.bytes += len(r.Key) + len(r.Value)
+		c.bytes += len(r.Key) + len(r.Value) + eventOverhead
 	}
 	p.queue = append(p.queue, c)
 	p.queuedBytes += c.bytes

@@ -74,28 +74,33 @@ var (
 		"Records between the position and the last stable offset.", []string{"topic", "partition"}, nil)
 	lagSeconds = prometheus.NewDesc("firehose_lag_seconds",
 		"Age since sending of the oldest record not yet applied, in seconds.", []string{"topic", "partition"}, nil)
-	exporterLag = prometheus.NewDesc("kafka_consumergroup_lag",
-		"Records between the position and the last stable offset, as kafka_exporter calls it.",
-		[]string{"consumergroup", "topic", "partition"}, nil)
 )
 
-// Describe implements prometheus.Collector: the engine exports the lag of the
-// partitions that it owns at the moment of the scrape.
-func (e *Engine) Describe(ch chan<- *prometheus.Desc) {
-	ch <- exporterLag
+// exporterLag is the lag under the name and labels of kafka_exporter, which
+// existing dashboards and KEDA queries know.
+func exporterLag(group string) *prometheus.Desc {
+	return prometheus.NewDesc("kafka_consumergroup_lag",
+		"Records between the position and the last stable offset, as kafka_exporter calls it.",
+		[]string{"topic", "partition"}, prometheus.Labels{"consumergroup": group})
 }
 
-// Collect implements prometheus.Collector.
-func (e *Engine) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range e.Status() {
-		gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-		}
-		gauge(exporterLag, float64(s.Lag()), e.cfg.Group, s.Position.Topic, itoa(s.Position.Partition))
+// exporterCollector exports the lag of the partitions that the member owns at
+// the moment of the scrape, as kafka_exporter does.
+type exporterCollector struct {
+	e    *Engine
+	desc *prometheus.Desc
+}
+
+func (c exporterCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
+
+func (c exporterCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range c.e.Status() {
+		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(s.Lag()),
+			s.Position.Topic, itoa(s.Position.Partition))
 	}
 }
 
-// lagCollector exports the lag under our own names; it carries the label group
+// lagCollector exports the same under our own names; it carries the label group
 // like every other metric of the engine.
 type lagCollector struct{ e *Engine }
 
