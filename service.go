@@ -203,6 +203,19 @@ func (i *Instance) Status() []PartitionStatus {
 	return out
 }
 
+// Counts says what an instance has done since it was opened.
+type Counts struct {
+	Applied   int64 // events whose effect is committed, those without effect among them
+	Stale     int64 // rows that were newer in the store
+	Duplicate int64 // events or rows that were there already
+	Conflicts int64 // concurrent events that lost, recorded
+	SetAside  int64 // records written to dead-letter topics
+	Rows      int64 // rows put, removed, added to or appended
+}
+
+// Counts returns what the instance has done so far.
+func (i *Instance) Counts() Counts { return Counts(i.engine.Counts()) }
+
 // Hash returns a hash of the service's tables that is equal wherever the same
 // events were folded, whatever their delivery.
 func (i *Instance) Hash(ctx context.Context) (string, error) { return i.store.Hash(ctx) }

@@ -36,6 +36,8 @@ type metrics struct {
 	partitions   prometheus.Gauge
 	stateGauge   *prometheus.GaugeVec
 	fenced       prometheus.Counter
+
+	counts counts
 }
 
 func newMetrics(reg prometheus.Registerer, group string) *metrics {
@@ -88,11 +90,21 @@ func (m *metrics) state(p *partition) {
 }
 
 func (m *metrics) applied(p *partition, events []*Event) {
-	m.appliedTotal.WithLabelValues(p.id.Topic, itoa(p.id.ID)).Add(float64(len(events)))
+	n := 0
+	for _, ev := range events {
+		if ev.failure == nil && !ev.control {
+			n++
+		}
+	}
+	m.counts.applied.Add(int64(n))
+	m.appliedTotal.WithLabelValues(p.id.Topic, itoa(p.id.ID)).Add(float64(n))
 	m.endToEnd.Observe(time.Since(events[0].Timestamp).Seconds())
 }
 
-func (m *metrics) setAside(class string) { m.deadLetters.WithLabelValues(class).Inc() }
+func (m *metrics) setAside(class string) {
+	m.counts.setAside.Add(1)
+	m.deadLetters.WithLabelValues(class).Inc()
+}
 
 func (m *metrics) batch(b *merged, r store.Result, took time.Duration) {
 	m.batchEvents.Observe(float64(b.events))
@@ -100,4 +112,8 @@ func (m *metrics) batch(b *merged, r store.Result, took time.Duration) {
 	m.skipped.WithLabelValues("stale").Add(float64(b.stale + r.Stale))
 	m.skipped.WithLabelValues("duplicate").Add(float64(b.duplicate + r.Duplicate))
 	m.conflicts.Add(float64(b.conflicts + r.Conflicts))
+	m.counts.stale.Add(int64(b.stale + r.Stale))
+	m.counts.duplicate.Add(int64(b.duplicate + r.Duplicate))
+	m.counts.conflicts.Add(int64(b.conflicts + r.Conflicts))
+	m.counts.rows.Add(int64(r.Written))
 }

@@ -34,3 +34,6 @@ func Hit(moment string) {
 		select {} // the signal may take a moment; nothing may follow
 	}
 }
+
+// Env names the variable, for a command's help.
+var Env = map[string]string{"FIREHOSE_FAILPOINT": "NAME:N kills the process when it reaches the moment NAME for the Nth time"}
