@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,12 +23,15 @@ import (
 const DefaultSource = "/service/producer"
 
 // Command is the producer binary.
-func Command() *service.Command {
+func Command() *service.Command { return newCommand(os.Stdin, os.Stdout, os.Stderr) }
+
+func newCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
 	return &service.Command{
 		Name:    "producer",
 		Summary: "take business events in and append them to their topics",
 		Commands: []*service.Command{
-			serveCommand(), sendCommand(os.Stdin, os.Stdout, os.Stderr),
+			serveCommand(stderr), sendCommand(stdin, stdout, stderr),
+			replayCommand(stdout, stderr), simulateCommand(stdout, stderr),
 		},
 	}
 }
@@ -56,7 +60,7 @@ type opened struct {
 
 // open makes the publisher. It does not wait for the broker or the registry:
 // they may come later.
-func (c *connection) open(reg prometheus.Registerer, log *slog.Logger, opts ...func(*kafka.Config)) (*opened, error) {
+func (c *connection) open(reg prometheus.Registerer, log *slog.Logger) (*opened, error) {
 	set := schemas.Shop()
 	if c.schemas != "" {
 		var err error
@@ -68,11 +72,7 @@ func (c *connection) open(reg prometheus.Registerer, log *slog.Logger, opts ...f
 	if err != nil {
 		return nil, fmt.Errorf("--registry: %w", err)
 	}
-	config := kafka.Config{Brokers: c.kafka.Brokers, ClientID: "firehose-producer", Log: log}
-	for _, opt := range opts {
-		opt(&config)
-	}
-	client, err := kafka.NewClient(config)
+	client, err := kafka.NewClient(kafka.Config{Brokers: c.kafka.Brokers, ClientID: "firehose-producer", Log: log})
 	if err != nil {
 		registry.Close()
 		return nil, err
@@ -101,10 +101,11 @@ type ingest struct {
 	admin    service.Admin
 	log      service.Log
 	shutdown service.Shutdown
+	stderr   io.Writer
 }
 
-func serveCommand() *service.Command {
-	c := &ingest{}
+func serveCommand(stderr io.Writer) *service.Command {
+	c := &ingest{stderr: stderr}
 	return &service.Command{
 		Name:    "serve",
 		Summary: "take events over HTTP",
@@ -112,7 +113,7 @@ func serveCommand() *service.Command {
 			"or binary mode. POST /v1/events:batch takes NDJSON and answers each line. A\n" +
 			"success is answered once the broker has acknowledged. GET /problems lists what\n" +
 			"may be answered instead.",
-		Example: `producer serve --listen 127.0.0.1:8080
+		Example: `producer serve --listen 127.0.0.1:8080 &
 			curl -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/events/shop.stock.moved \
 			  -d '{"movement_id":"m-1","sku":"sku-1","quantity":5,"reason":"RECEIVED","moved_at":"2026-01-02T15:04:05Z"}'`,
 		Register: c.register,
@@ -138,9 +139,9 @@ func (c *ingest) register(f *service.Flags) {
 
 func (c *ingest) run(ctx context.Context, _ []string) error {
 	if err := c.limits.withDefaults().validate(); err != nil {
-		return &service.UsageError{Err: fmt.Errorf("--max-%w", err)}
+		return &service.UsageError{Err: fmt.Errorf("--%w", err)}
 	}
-	log := c.log.Logger(os.Stderr)
+	log := c.log.Logger(c.stderr)
 	metrics := service.NewMetrics()
 	group := service.NewGroup(ctx, c.shutdown.Grace)
 	health := service.NewHealth()
@@ -158,10 +159,38 @@ func (c *ingest) run(ctx context.Context, _ []string) error {
 		return errors.Join(err, server.Close(), open.close(ctx))
 	}
 	log.Info("takes events", "addr", server.Addr())
+	var prepared atomic.Bool
+	health.Check("topics", func(context.Context) error {
+		if !prepared.Load() {
+			return errors.New("not every topic and schema has been found yet; the log says which")
+		}
+		return nil
+	})
+	group.Go("prepare", func(stop, _ context.Context) error {
+		prepare(stop, open.publisher, log)
+		prepared.Store(true)
+		<-stop.Done()
+		return nil
+	})
 	group.Go("http", func(stop, abort context.Context) error {
 		return errors.Join(server.Run(stop, abort), open.close(abort))
 	})
 	return group.Wait()
+}
+
+// prepare looks the topics up, so that the first event of each need not wait,
+// and goes on trying while the broker or the registry is away.
+func prepare(ctx context.Context, publisher *publish.Publisher, log *slog.Logger) {
+	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+		err := publisher.Prepare(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		log.Warn("topics are not ready", "err", err)
+		if !sleep(ctx, pause) {
+			return
+		}
+	}
 }
 
 // send is the command `producer send`.
@@ -217,6 +246,9 @@ func (c *send) run(ctx context.Context, args []string) (failed error) {
 		inputs = append(inputs, Input{Name: name, Reader: file})
 	}
 	log := c.log.Logger(c.stderr)
+	if err := c.checkRefused(args); err != nil {
+		return err
+	}
 	open, err := c.open(prometheus.NewRegistry(), log)
 	if err != nil {
 		return err
@@ -249,6 +281,21 @@ func (c *send) run(ctx context.Context, args []string) (failed error) {
 	}
 	if sent.Refused+sent.Unknown > 0 {
 		return service.ErrFailed
+	}
+	return nil
+}
+
+// checkRefused keeps the file for refused lines from being one that is read:
+// creating it would empty it.
+func (c *send) checkRefused(inputs []string) error {
+	out, err := os.Stat(c.refused)
+	if c.refused == "" || err != nil {
+		return nil // nothing there to lose
+	}
+	for _, name := range inputs {
+		if in, err := os.Stat(name); err == nil && os.SameFile(in, out) {
+			return service.Usagef("--refused %s: is one of the inputs", c.refused)
+		}
 	}
 	return nil
 }

@@ -121,7 +121,9 @@ func (h *Handler) post(serve func(http.ResponseWriter, *http.Request, *hold)) ht
 			return
 		case !h.gate.enter():
 			w.Header().Set("Connection", "close")
-			h.shed(w, newProblem(shuttingDown, "", ""))
+			p := newProblem(shuttingDown, "", "")
+			p.ID = headerID(r.Header)
+			h.shed(w, p)
 			return
 		}
 		defer h.gate.leave()
@@ -154,6 +156,10 @@ func caller(r *http.Request) string {
 	return host
 }
 
+// drainTime is how long the rest of a body that nobody will look at may take
+// to arrive, so that the connection can be used again.
+const drainTime = 200 * time.Millisecond
+
 // answerWriter remembers the status and gives the caller a bounded time to take
 // the answer, counted from when there is one: how long the broker took is not
 // the caller's fault.
@@ -168,7 +174,13 @@ func (w *answerWriter) WriteHeader(code int) {
 	if w.code == 0 {
 		w.code = code
 		// Not every ResponseWriter has deadlines (httptest's has none).
-		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
+		control, now := http.NewResponseController(w.ResponseWriter), time.Now()
+		_ = control.SetWriteDeadline(now.Add(w.timeout))
+		if code >= http.StatusBadRequest {
+			// net/http reads what is left of a small body before it answers: a
+			// refusal must not wait for a body that does not come.
+			_ = control.SetReadDeadline(now.Add(drainTime))
+		}
 	}
 	w.ResponseWriter.WriteHeader(code)
 }

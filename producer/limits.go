@@ -65,8 +65,8 @@ func (l Limits) validate() error {
 		name  string
 		value int64
 	}{
-		{"event-bytes", int64(l.EventBytes)}, {"batch-bytes", l.BatchBytes}, {"batch-lines", int64(l.BatchLines)},
-		{"in-flight-bytes", l.InFlightBytes}, {"caller-bytes", l.CallerBytes}, {"connections", int64(l.Connections)},
+		{"max-event-bytes", int64(l.EventBytes)}, {"max-batch-bytes", l.BatchBytes}, {"max-batch-lines", int64(l.BatchLines)},
+		{"max-in-flight-bytes", l.InFlightBytes}, {"max-caller-bytes", l.CallerBytes}, {"max-connections", int64(l.Connections)},
 		{"header-timeout", int64(l.HeaderTimeout)}, {"read-timeout", int64(l.ReadTimeout)},
 		{"write-timeout", int64(l.WriteTimeout)}, {"idle-timeout", int64(l.IdleTimeout)},
 		{"batch-timeout", int64(l.BatchTimeout)},
@@ -79,9 +79,9 @@ func (l Limits) validate() error {
 	batch := l.BatchBytes + int64(l.BatchLines)*lineCost
 	switch need := max(batch, int64(l.EventBytes)+attributeRoom) + 1; {
 	case l.CallerBytes > l.InFlightBytes:
-		return fmt.Errorf("caller-bytes: %d is more than the %d in-flight-bytes", l.CallerBytes, l.InFlightBytes)
+		return fmt.Errorf("max-caller-bytes: %d is more than the %d of max-in-flight-bytes", l.CallerBytes, l.InFlightBytes)
 	case l.CallerBytes < need:
-		return fmt.Errorf("caller-bytes: %d is less than the largest request needs, %d", l.CallerBytes, need)
+		return fmt.Errorf("max-caller-bytes: %d is less than the largest request needs, %d", l.CallerBytes, need)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -60,6 +61,9 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request, eventType string
 		return a.ID, none, p
 	}
 	data := body
+	if !structured && len(bytes.TrimSpace(body)) == 0 {
+		return a.ID, none, newProblem(malformed, "", "the body is empty")
+	}
 	if structured {
 		if a, data, p = parseObject(body); p == nil {
 			p = a.requireCloudEvent()
@@ -110,6 +114,13 @@ func (h *Handler) publish(ctx context.Context, e *publish.Event) (publish.Receip
 	}
 	o := <-done
 	return o.receipt, outcomeProblem(o.err, e.ID)
+}
+
+// headerID is the ID that a request gives its event outside the body, or empty.
+func headerID(header http.Header) string {
+	var a attributes
+	_ = a.setHeaders(header) // what else is wrong there does not matter any more
+	return a.ID
 }
 
 // setHeaders takes the event's attributes from ce- headers: all of them in
