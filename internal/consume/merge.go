@@ -33,7 +33,15 @@ type merger struct {
 	known  store.Known
 	seen   map[store.EventKey]store.Hash
 	images map[store.EntityKey]*entity
-	tables map[*store.Table]map[string]*cell
+	tables map[string]*rows // by the table's name
+}
+
+// rows is what the batch does to one table. A table that gets a column while
+// events are decoded has several shapes, each one the start of the next: all
+// rows are written in the widest.
+type rows struct {
+	table *store.Table
+	cells map[string]*cell
 }
 
 // entity is an entity's image as the batch moves it.
@@ -58,7 +66,7 @@ func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
 	m := &merger{
 		seen:   map[store.EventKey]store.Hash{},
 		images: map[store.EntityKey]*entity{},
-		tables: map[*store.Table]map[string]*cell{},
+		tables: map[string]*rows{},
 	}
 	m.batch = &store.Batch{}
 	want := lookup(claims)
@@ -261,19 +269,21 @@ func (m *merger) lose(ev *Event, policy, outcome string, loser, winner conflict.
 func (m *merger) put(ev *Event, ops []op) error {
 	for i := range ops {
 		o := &ops[i]
-		rows := m.tables[o.table]
-		if rows == nil {
-			rows = map[string]*cell{}
-			m.tables[o.table] = rows
+		r := m.tables[o.table.Name]
+		if r == nil {
+			r = &rows{table: o.table, cells: map[string]*cell{}}
+			m.tables[o.table.Name] = r
+		} else if len(o.table.Columns) > len(r.table.Columns) {
+			r.table = o.table
 		}
-		c := rows[o.row]
+		c := r.cells[o.row]
 		switch {
 		case c == nil:
 			c = &cell{op: *o, event: ev}
 			if o.kind == opAdd {
 				c.sums = slices.Clone(o.deltas)
 			}
-			rows[o.row] = c
+			r.cells[o.row] = c
 		case o.kind == opAdd:
 			if !c.add(o.deltas) {
 				// Alone, the store tells which event is too much.
@@ -337,8 +347,8 @@ func (m *merger) finish() {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), strings.Compare(a.Key, b.Key))
 	})
 	slices.SortFunc(m.batch.Moves, func(a, b store.Move) int { return offsets.Compare(a.From.Of(), b.From.Of()) })
-	for t, cells := range m.tables {
-		m.batch.Changes = append(m.batch.Changes, changesOf(t, cells))
+	for _, r := range m.tables {
+		m.batch.Changes = append(m.batch.Changes, changesOf(r.table, r.cells))
 	}
 	slices.SortFunc(m.batch.Changes, func(a, b store.Changes) int { return strings.Compare(a.Table.Name, b.Table.Name) })
 }
@@ -360,7 +370,7 @@ func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
 				Source: c.event.Source, EventID: c.event.ID, Line: c.op.line, Values: c.op.values,
 			})
 		default:
-			row := store.Row{Key: c.op.key, Values: c.op.values, Stamp: c.event.Stamp(), Deleted: c.op.kind == opRemove, From: c.event.From}
+			row := store.Row{Key: c.op.key, Values: widen(t, c.op), Stamp: c.event.Stamp(), Deleted: c.op.kind == opRemove, From: c.event.From}
 			if c.op.body {
 				row.Body = c.event.Body
 			}
@@ -368,4 +378,18 @@ func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
 		}
 	}
 	return out
+}
+
+// widen completes a row of a narrower shape with the defaults of the columns
+// that it does not have.
+func widen(t *store.Table, o op) []any {
+	values := o.values
+	if o.kind != opPut || len(values) == len(t.Columns) {
+		return values
+	}
+	values = slices.Clip(values)
+	for _, c := range t.Columns[len(values):] {
+		values = append(values, c.Default)
+	}
+	return values
 }
