@@ -44,7 +44,6 @@ func BenchmarkPublish(b *testing.B) {
 	}
 	var e publish.Event
 	b.ReportAllocs()
-	defer cpu(b)()
 	i := 0
 	for b.Loop() {
 		o := orders[i%len(orders)]
@@ -93,7 +92,6 @@ func BenchmarkRawFranz(b *testing.B) {
 		all.Done()
 	}
 	b.ReportAllocs()
-	defer cpu(b)()
 	i := 0
 	for b.Loop() {
 		all.Add(1)
@@ -125,7 +123,6 @@ func BenchmarkByHand(b *testing.B) {
 		all.Done()
 	}
 	b.ReportAllocs()
-	defer cpu(b)()
 	i := 0
 	for b.Loop() {
 		o := orders[i%len(orders)]
@@ -163,7 +160,6 @@ func BenchmarkPrepare(b *testing.B) {
 	orders := benchOrders()
 	var e publish.Event
 	b.ReportAllocs()
-	defer cpu(b)()
 	i := 0
 	for b.Loop() {
 		e = publish.Event{Envelope: event.Envelope{ID: strconv.Itoa(i), Type: schemas.OrderPlaced}, Data: orders[i%len(orders)]}
