@@ -46,7 +46,7 @@ func (s *Service) Manifest(ctx context.Context, cfg Config) (*Manifest, error) {
 		return nil, fmt.Errorf("service %s: registry: %w", s.Name, err)
 	}
 	defer registry.Close()
-	env := &environment{set: s.Schemas, registry: registry}
+	env := newEnvironment(s.Schemas, registry)
 	m := &Manifest{Service: s.Name, Group: cfg.Group, Reads: s.Topics()}
 	for _, name := range m.Reads {
 		contract, err := env.contract(ctx, name)

@@ -22,7 +22,13 @@ type Projection struct {
 // environment is what projections are built from.
 type environment struct {
 	set      *schemas.Set
-	registry *codec.Registry
+	writers  codec.Writers   // finds the schema of a value
+	registry *codec.Registry // knows further topics; nil where there is no registry
+}
+
+// newEnvironment is what a service's projections run in.
+func newEnvironment(set *schemas.Set, r *codec.Registry) *environment {
+	return &environment{set: set, writers: r, registry: r}
 }
 
 // contract returns the topic's contract: the service's own, or else what the
@@ -33,11 +39,36 @@ func (env *environment) contract(ctx context.Context, topic string) (*schemas.To
 			return t, nil
 		}
 	}
-	s, _, err := env.registry.Latest(ctx, topic+"-value")
+	if env.registry == nil {
+		return nil, fmt.Errorf("topic %s: not among the service's schemas", topic)
+	}
+	t, err := registered(ctx, env.registry, topic)
 	if err != nil {
 		return nil, fmt.Errorf("topic %s: not among the service's schemas: %w", topic, err)
 	}
-	return &schemas.Topic{Contract: s.Contract, Versions: []*schemas.Schema{s}}, nil
+	return t, nil
+}
+
+// registered returns a topic as the registry has it. Versions that are no
+// contract of the topic, from before it had one, are left out.
+func registered(ctx context.Context, r *codec.Registry, topic string) (*schemas.Topic, error) {
+	latest, _, err := r.Latest(ctx, topic+"-value")
+	if err != nil {
+		return nil, err
+	}
+	all, err := r.Versions(ctx, topic+"-value")
+	if err != nil {
+		return nil, err
+	}
+	t := &schemas.Topic{Contract: latest.Contract}
+	for _, v := range all {
+		s, err := schemas.Parse(v.Text, v.Version)
+		if err == nil && s.Topic == topic && v.Version < latest.N && schemas.Compatible(s.Avro, latest.Avro) == nil {
+			t.Versions = append(t.Versions, s)
+		}
+	}
+	t.Versions = append(t.Versions, latest)
+	return t, nil
 }
 
 // OnFact folds the facts of a topic. fold must be a pure function of the event;
@@ -81,7 +112,7 @@ func typed[T any](topic string, kind schemas.Kind, before bool, project func(e, 
 		if t.Kind != kind {
 			return nil, nil, fmt.Errorf("topic %s: carries %s events, the projection wants %s", topic, t.Kind, kind)
 		}
-		decoder := codec.NewDecoder(env.registry, t.Latest().Avro)
+		decoder := codec.NewDecoder(env.writers, t.Latest().Avro)
 		return &consume.Handler{
 			Topic: t,
 			Decode: func(ctx context.Context, f codec.Frame) (any, error) {

@@ -132,7 +132,7 @@ func (i *Instance) open(ctx context.Context, s *Service, cfg Config) error {
 	for _, t := range s.Tables {
 		tables = append(tables, t.table)
 	}
-	env := &environment{set: s.Schemas, registry: i.registry}
+	env := newEnvironment(s.Schemas, i.registry)
 	for _, p := range s.Projections {
 		h, own, err := p.build(ctx, env)
 		if err != nil {
