@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -53,19 +54,19 @@ func checkColumn(t *Table, c Column, key bool) error {
 	case !identifier.MatchString(c.Name) || len(c.Name) > MaxIdentifier:
 		return fmt.Errorf("want an identifier of at most %d letters, digits and _", MaxIdentifier)
 	case reserved(strings.ToLower(c.Name)):
-		return fmt.Errorf("the name is reserved")
+		return errors.New("the name is reserved")
 	case c.Type > JSON:
 		return fmt.Errorf("unknown type %d", c.Type)
 	case key && c.Nullable:
-		return fmt.Errorf("a key column cannot be nullable")
+		return errors.New("a key column cannot be nullable")
 	case key && (c.Type == Float || c.Type == JSON):
-		return fmt.Errorf("a key column cannot be a float or JSON: equal values must be equal bytes")
+		return errors.New("a key column cannot be a float or JSON: equal values must be equal bytes")
 	case !key && t.Kind == Counters && (c.Type != Int || c.Nullable):
-		return fmt.Errorf("want a counter to be an Int that is not nullable")
+		return errors.New("want a counter to be an Int that is not nullable")
 	}
 	if c.Default != nil {
 		if err := CheckValue(c, c.Default); err != nil {
-			return fmt.Errorf("default: %w", err)
+			return errors.New("default: " + err.Error()) // not ErrRefused: no record is at fault
 		}
 	}
 	return nil

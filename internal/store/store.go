@@ -164,7 +164,9 @@ type Known struct {
 	Images map[EntityKey]Image
 }
 
-// Conflict is a concurrent event that lost, with its bytes.
+// Conflict is a concurrent event that lost, with its bytes. It is identified by
+// policy, topic, key and the loser's stamp (under "seen" by its body too) and
+// recorded once. A nil Body is a delete.
 type Conflict struct {
 	From    Source
 	Key     string
@@ -200,10 +202,11 @@ type Batch struct {
 	SetAside  []SetAside
 }
 
-// Result counts what Apply did with the batch's rows and images.
+// Result counts what Apply did with the batch's rows, sums, entries and
+// conflicts. Images and seen IDs are not counted: they are all written, or none.
 type Result struct {
-	Written   int // rows put or removed
+	Written   int // rows put or removed, sums added, entries appended
 	Stale     int // rows older than what is stored
-	Duplicate int // rows that were there already
-	Conflicts int // concurrent rows, recorded
+	Duplicate int // rows, entries and conflicts that were there already
+	Conflicts int // concurrent rows that lost, recorded for the first time
 }

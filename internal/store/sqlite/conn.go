@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -27,9 +29,14 @@ type stmt struct {
 	args []driver.NamedValue
 }
 
+// busyTimeout bounds the wait for another program that writes to the file.
+const busyTimeout = 5 * time.Second
+
 func openConn(ctx context.Context, path string, pragmas ...string) (*conn, error) {
 	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	values := url.Values{"_pragma": pragmas, "_dqs": {"0"}}
+	values := url.Values{
+		"_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)}, "_pragma": pragmas, "_dqs": {"0"}, "_error_rc": {"1"},
+	}
 	dsn.RawQuery = values.Encode()
 	connector, err := sqlite.NewConnector(dsn.String())
 	if err != nil {

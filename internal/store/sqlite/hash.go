@@ -14,15 +14,18 @@ import (
 // Hash returns the canonical hash of the service's tables: rows that are live
 // with their stamps, counters and log entries, as of one moment. Positions, seen
 // IDs and conflicts are no part of it: equal positions mean equal hashes, on
-// every replica and after a rebuild.
+// every replica and after a rebuild. It reads everything, on a connection of its
+// own, so that look-ups need not wait for it.
 func (s *Store) Hash(ctx context.Context) (string, error) {
-	c, err := acquire(ctx, s.reading)
+	if err := ctx.Err(); err != nil {
+		return "", classify("hash", err)
+	}
+	c, err := openReader(ctx, s.path)
 	if err != nil {
 		return "", classify("hash", err)
 	}
-	defer func() { s.reading <- c }()
 	sum, err := hash(ctx, c)
-	return sum, classify("hash", err)
+	return sum, classify("hash", errors.Join(err, c.close()))
 }
 
 func hash(ctx context.Context, c *conn) (_ string, err error) {

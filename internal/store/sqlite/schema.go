@@ -241,8 +241,15 @@ func (w *writer) createTable(t *store.Table) (*physical, error) {
 		defs = append(defs, "firehose_version INTEGER NOT NULL", "firehose_time INTEGER NOT NULL", "firehose_origin TEXT NOT NULL",
 			"firehose_event_id TEXT NOT NULL", "firehose_deleted INTEGER NOT NULL")
 	}
-	if err := w.conn.ddl(fmt.Sprintf("CREATE TABLE %s (%s, PRIMARY KEY (%s)) STRICT, WITHOUT ROWID",
-		quote(p.physicalName()), strings.Join(defs, ", "), strings.Join(key, ", "))); err != nil {
+	// Wide rows under keys in no order go into a tree by rowid with a small index
+	// beside it: three times as fast as a tree by key, which rewrites a page per
+	// row. Narrow ones are smaller and faster without.
+	options := "STRICT, WITHOUT ROWID"
+	if t.Kind == store.Rows {
+		options = "STRICT"
+	}
+	if err := w.conn.ddl(fmt.Sprintf("CREATE TABLE %s (%s, PRIMARY KEY (%s)) %s",
+		quote(p.physicalName()), strings.Join(defs, ", "), strings.Join(key, ", "), options)); err != nil {
 		return nil, err
 	}
 	if t.Kind == store.Rows {

@@ -38,12 +38,10 @@ import (
 	"firehose/internal/store"
 )
 
-// busyTimeout bounds the wait for another program that writes to the file.
-const busyTimeout = 5 * time.Second
-
 // Store is a service's database in one file. Its methods may be called at the
 // same time; one of them writes at a time.
 type Store struct {
+	path string
 	lock *os.File
 
 	// Holding the one element of a channel is owning the connection; unlike a
@@ -87,25 +85,28 @@ func open(ctx context.Context, path string, tables []*store.Table) (_ *Store, er
 			}
 		}
 	}()
-	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
-	write, err := openConn(ctx, path, busy, "journal_mode(WAL)", "synchronous(NORMAL)",
+	write, err := openConn(ctx, path, "journal_mode(WAL)", "synchronous(NORMAL)", "wal_autocheckpoint(8000)",
 		"cache_size(-32768)", "temp_store(MEMORY)", "foreign_keys(0)", "journal_size_limit(67108864)")
 	if err != nil {
 		return nil, err
 	}
 	closers = append([]func() error{write.close}, closers...)
-	s := &Store{lock: lock, writing: make(chan *conn, 1), reading: make(chan *conn, 1)}
+	s := &Store{path: path, lock: lock, writing: make(chan *conn, 1), reading: make(chan *conn, 1)}
 	s.w.conn = write
 	if err := s.w.migrate(ctx, tables); err != nil {
 		return nil, err
 	}
-	read, err := openConn(ctx, path, busy, "query_only(1)", "cache_size(-8192)", "temp_store(MEMORY)")
+	read, err := openReader(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	s.writing <- write
 	s.reading <- read
 	return s, nil
+}
+
+func openReader(ctx context.Context, path string) (*conn, error) {
+	return openConn(ctx, path, "query_only(1)", "cache_size(-8192)", "temp_store(MEMORY)")
 }
 
 // realPath follows links, so that one file has one lock.

@@ -1,0 +1,17 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"testing"
+)
+
+// LimitPages makes the file full at a size.
+func (s *Store) LimitPages(t *testing.T, pages int) {
+	t.Helper()
+	c := <-s.writing
+	defer func() { s.writing <- c }()
+	if err := c.query(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages), func([]driver.Value) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+}

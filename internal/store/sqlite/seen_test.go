@@ -1,0 +1,126 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"firehose/internal/offsets"
+	"firehose/internal/store"
+	"firehose/internal/store/sqlite"
+)
+
+const horizon = time.Hour
+
+func remember(t *testing.T, s *sqlite.Store, at *offsets.Position, id string, when time.Time) {
+	t.Helper()
+	mustApply(t, s, at, &store.Batch{Seen: []store.Seen{seenAt(id, when)}})
+}
+
+func seenAt(id string, when time.Time) store.Seen {
+	return store.Seen{EventKey: store.EventKey{Source: "/s", ID: id}, Hash: store.Hash{1}, Time: when, Horizon: horizon}
+}
+
+func slicesOf(t *testing.T, path string) int {
+	t.Helper()
+	listed, err := read(t.Context(), path, `SELECT name FROM firehose_seen_slices ORDER BY name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := read(t.Context(), path, `SELECT name FROM sqlite_master WHERE name LIKE 'firehose_seen_1h%' AND type = 'table' ORDER BY name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(listed) != fmt.Sprint(there) {
+		t.Errorf("listed %v, there %v", listed, there)
+	}
+	return len(there)
+}
+
+// TestSeenForgotten: the number of slices stays small however long it runs, and
+// within the horizon nothing is forgotten.
+func TestSeenForgotten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	s := mustOpen(t, path)
+	at := start(t, s, "shop.facts")
+	begin := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
+	for i := range 60 {
+		now := begin.Add(time.Duration(i) * horizon / 6)
+		remember(t, s, &at, fmt.Sprint(i), now)
+		for back := range 7 {
+			if back > i {
+				break
+			}
+			asked := seenAt(fmt.Sprint(i-back), now)
+			known, err := s.Lookup(t.Context(), &store.Lookup{Seen: []store.Seen{asked}})
+			if err != nil || len(known.Seen) != 1 {
+				t.Fatalf("step %d: %d steps back: got %v, %v", i, back, known.Seen, err)
+			}
+		}
+		if n := slicesOf(t, path); n > 4 {
+			t.Fatalf("step %d: %d slices", i, n)
+		}
+	}
+	// A reopened store goes on with the same clock.
+	s.Close()
+	s = mustOpen(t, path)
+	remember(t, s, &at, "after", begin.Add(20*horizon))
+	remember(t, s, &at, "after that", begin.Add(30*horizon))
+	if n := slicesOf(t, path); n > 4 {
+		t.Errorf("%d slices after reopening", n)
+	}
+}
+
+// TestSeenFarFuture: one record from the far future does not make the store
+// forget what is within the horizon of all others.
+func TestSeenFarFuture(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	s := mustOpen(t, path)
+	at := start(t, s, "shop.facts")
+	now := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
+	remember(t, s, &at, "a", now)
+	remember(t, s, &at, "future", now.AddDate(500, 0, 0))
+	remember(t, s, &at, "b", now.Add(time.Minute))
+	known, err := s.Lookup(t.Context(), &store.Lookup{Seen: []store.Seen{seenAt("a", now.Add(horizon)), seenAt("b", now.Add(horizon))}})
+	if err != nil || len(known.Seen) != 2 {
+		t.Errorf("got %v, %v, want both", known.Seen, err)
+	}
+}
+
+// TestSeenLaggard: a partition that is read long after the others keeps its IDs
+// for as long as it is at them.
+func TestSeenLaggard(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	s := mustOpen(t, path)
+	at := start(t, s, "shop.facts")
+	late := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
+	for i := range 10 {
+		remember(t, s, &at, fmt.Sprint("early ", i), late.Add(time.Duration(i)*horizon))
+	}
+	for i := range 12 {
+		when := late.Add(time.Duration(i) * horizon / 4)
+		remember(t, s, &at, fmt.Sprint("late ", i), when)
+		asked := seenAt(fmt.Sprint("late ", max(0, i-4)), when)
+		known, err := s.Lookup(t.Context(), &store.Lookup{Seen: []store.Seen{asked}})
+		if err != nil || len(known.Seen) != 1 {
+			t.Errorf("step %d: got %v, %v, want it known", i, known.Seen, err)
+		}
+	}
+}
+
+// TestSeenRolledBack: a slice that was made in a batch that failed is made again.
+func TestSeenRolledBack(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "test.db"))
+	at := start(t, s, "shop.facts")
+	now := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
+	twice := seenAt("a", now)
+	_, err := s.Apply(t.Context(), &store.Batch{
+		Moves: []store.Move{{From: at, Next: 1}}, Seen: []store.Seen{twice, twice},
+	})
+	if err == nil {
+		t.Fatal("one ID twice in a batch: applied")
+	}
+	remember(t, s, &at, "a", now)
+	remember(t, s, &at, "b", now)
+}

@@ -1,0 +1,262 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"firehose/internal/conflict"
+	"firehose/internal/store"
+)
+
+// full is a batch with something of everything.
+func full(n int64) *store.Batch {
+	id := fmt.Sprint("full-", n)
+	return &store.Batch{
+		Seen:   []store.Seen{seen(id, moment, 1)},
+		Images: []store.ImageChange{image(id, stamp(n, id), "body", conflict.Stamp{})},
+		Changes: []store.Changes{
+			{Table: things(), Rows: []store.Row{row("a", id, stamp(n, id))}},
+			{Table: stock(), Sums: []store.Sum{{Key: []any{"sku"}, Deltas: []int64{1, 1}}}},
+			{Table: ledger(), Entries: []store.Entry{{Source: "/shop", EventID: id, Values: []any{"cash", n}}}},
+		},
+		Conflicts: []store.Conflict{{Key: id, Policy: "newest", Loser: stamp(n, "l"), Winner: stamp(n, "w"), Body: []byte("b"), Outcome: "kept"}},
+		SetAside:  []store.SetAside{{From: store.Source{Topic: "shop.things", TopicID: topicA, Offset: n}, Class: "refused", Time: moment}},
+	}
+}
+
+// dump is all that a store holds, whatever it is for.
+func (h *harness) dump() [][]string {
+	h.Helper()
+	all := [][]string{{h.mustHash()}}
+	for _, query := range []string{
+		`SELECT topic, partition, topic_id, next, leader_epoch, generation, updated_at FROM positions ORDER BY 1, 2`,
+		`SELECT key, policy, loser_event_id FROM conflicts ORDER BY 1, 2, 3`,
+		`SELECT topic, "offset" FROM firehose_dead_letters ORDER BY 1, 2`,
+		`SELECT topic, key, version FROM firehose_images ORDER BY 1, 2`,
+		`SELECT id, state, firehose_version FROM firehose_things ORDER BY 1`,
+	} {
+		all = append(append(all, []string{query}), h.mustRead(query)...)
+	}
+	known, err := h.Lookup(h.Context(), &store.Lookup{Seen: []store.Seen{seen("full-1", moment, 1), seen("full-2", moment, 1)}})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return append(all, []string{fmt.Sprint(len(known.Seen))})
+}
+
+// testAllOrNothing: whatever is wrong with a batch, nothing of it stays, and the
+// same batch without the fault goes through afterwards.
+func testAllOrNothing(t *testing.T, open Opener) {
+	faults := map[string]struct {
+		class error
+		fault func(h *harness, b *store.Batch)
+	}{
+		"position": {store.ErrFenced, func(h *harness, b *store.Batch) {
+			b.Moves = []store.Move{{From: position("shop.nowhere", 0, 0), Next: 1}}
+		}},
+		"seen": {store.ErrChanged, func(_ *harness, b *store.Batch) { b.Seen = append(b.Seen, seen("full-1", moment, 1)) }},
+		"image": {store.ErrChanged, func(_ *harness, b *store.Batch) {
+			b.Images = append(b.Images, image("full-1", stamp(9, "e"), "body", stamp(8, "e")))
+		}},
+		"row": {store.ErrRefused, func(_ *harness, b *store.Batch) {
+			b.Changes[0].Rows = append(b.Changes[0].Rows, row("z", "\x00", stamp(1, "e")))
+		}},
+		"sum": {store.ErrRefused, func(_ *harness, b *store.Batch) {
+			b.Changes[1].Sums = append(b.Changes[1].Sums, store.Sum{Key: []any{"sku"}, Deltas: []int64{1<<63 - 1, 0}})
+		}},
+		"entry": {store.ErrRefused, func(_ *harness, b *store.Batch) {
+			b.Changes[2].Entries = append(b.Changes[2].Entries, store.Entry{Source: "/shop", EventID: "x", Values: []any{"cash", nil}})
+		}},
+		"table": {store.ErrFatal, func(_ *harness, b *store.Batch) {
+			b.Changes = append(b.Changes, store.Changes{Table: &store.Table{Name: "zz"}})
+		}},
+	}
+	for name, f := range faults {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, open, things(), stock(), ledger())
+			h.mustApply(full(1))
+			before := h.dump()
+			b := full(2)
+			f.fault(h, b)
+			_, err := h.apply(b)
+			h.wantError(err, f.class)
+			if diff := cmp.Diff(before, h.dump()); diff != "" {
+				t.Errorf("something stayed (-before +after):\n%s", diff)
+			}
+			h.mustApply(full(2))
+			h.want(`SELECT on_hand, sold FROM stock`, one(2, 2))
+		})
+	}
+}
+
+func testCancelled(t *testing.T, open Opener) {
+	h := newHarness(t, open, things(), stock(), ledger())
+	h.mustApply(full(1))
+	before := h.dump()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b := full(2)
+	b.Moves = []store.Move{{From: h.at, Next: h.at.Next + 1}}
+	_, err := h.Apply(ctx, b)
+	h.wantError(err, store.ErrTransient)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want it to be context.Canceled too", err)
+	}
+	_, err = h.Lookup(ctx, &store.Lookup{Seen: b.Seen})
+	h.wantError(err, store.ErrTransient)
+	_, err = h.Positions(ctx, nil)
+	h.wantError(err, store.ErrTransient)
+	_, err = h.AllPositions(ctx)
+	h.wantError(err, store.ErrTransient)
+	_, err = h.Hash(ctx)
+	h.wantError(err, store.ErrTransient)
+	if diff := cmp.Diff(before, h.dump()); diff != "" {
+		t.Errorf("something stayed (-before +after):\n%s", diff)
+	}
+	h.mustApply(full(2))
+}
+
+func testClosed(t *testing.T, open Opener) {
+	h := newHarness(t, open, things())
+	for range 2 {
+		if err := h.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	_, err := h.apply(&store.Batch{})
+	h.wantError(err, store.ErrFatal)
+	_, err = h.Lookup(t.Context(), &store.Lookup{Images: []store.EntityKey{{}}})
+	h.wantError(err, store.ErrFatal)
+}
+
+// testHash: the hash tells contents apart, and nothing else.
+func testHash(t *testing.T, open Opener) {
+	batch := func(change func(b *store.Batch)) *store.Batch {
+		b := full(1)
+		change(b)
+		return b
+	}
+	hashes := map[string]string{}
+	for name, b := range map[string]*store.Batch{
+		"as is":     full(1),
+		"value":     batch(func(b *store.Batch) { b.Changes[0].Rows[0].Values = []any{"other", nil} }),
+		"shifted":   batch(func(b *store.Batch) { b.Changes[0].Rows[0].Values = []any{"", "full-1"} }),
+		"not null":  batch(func(b *store.Batch) { b.Changes[0].Rows[0].Values[1] = "" }),
+		"key":       batch(func(b *store.Batch) { b.Changes[0].Rows[0].Key = []any{"b"} }),
+		"version":   batch(func(b *store.Batch) { b.Changes[0].Rows[0].Stamp.Version++ }),
+		"time":      batch(func(b *store.Batch) { b.Changes[0].Rows[0].Stamp.Time++ }),
+		"origin":    batch(func(b *store.Batch) { b.Changes[0].Rows[0].Stamp.Origin = "/x" }),
+		"event ID":  batch(func(b *store.Batch) { b.Changes[0].Rows[0].Stamp.EventID = "x" }),
+		"no row":    batch(func(b *store.Batch) { b.Changes = b.Changes[1:] }),
+		"sum":       batch(func(b *store.Batch) { b.Changes[1].Sums[0].Deltas[0]++ }),
+		"entry":     batch(func(b *store.Batch) { b.Changes[2].Entries[0].Line++ }),
+		"entry's":   batch(func(b *store.Batch) { b.Changes[2].Entries[0].Values[1] = int64(99) }),
+		"no events": {},
+	} {
+		h := newHarness(t, open, things(), stock(), ledger())
+		h.mustApply(b)
+		sum := h.mustHash()
+		if other, ok := hashes[sum]; ok {
+			t.Errorf("%q and %q hash alike", name, other)
+		}
+		hashes[sum] = name
+	}
+	for name, b := range map[string]*store.Batch{
+		"seen":      batch(func(b *store.Batch) { b.Seen = nil }),
+		"conflicts": batch(func(b *store.Batch) { b.Conflicts = nil }),
+		"positions": batch(func(b *store.Batch) { b.SetAside = nil }),
+		"deleted": batch(func(b *store.Batch) {
+			b.Changes[0].Rows = append(b.Changes[0].Rows, removed("gone", stamp(1, "e")))
+		}),
+		"order of tables": batch(func(b *store.Batch) { slices.Reverse(b.Changes) }),
+	} {
+		h := newHarness(t, open, things(), stock(), ledger())
+		h.mustApply(&store.Batch{})
+		h.mustApply(b)
+		if hashes[h.mustHash()] != "as is" {
+			t.Errorf("%s: hashes otherwise", name)
+		}
+	}
+}
+
+// testAnyOrder: whatever order a set of entity events is delivered in, however
+// often and in whatever batches, the tables are the same: for each key the event
+// that comes last in the total order.
+func testAnyOrder(t *testing.T, open Opener) {
+	table := things()
+	events := rapid.Custom(func(t *rapid.T) store.Row {
+		s := conflict.Stamp{
+			Version: rapid.Int64Range(1, 3).Draw(t, "version"),
+			Time:    rapid.Int64Range(1, 2).Draw(t, "time"),
+			Origin:  rapid.SampledFrom([]string{"/a", "/b"}).Draw(t, "origin"),
+			EventID: rapid.StringMatching(`[0-9a-f]{8}`).Draw(t, "event ID"),
+		}
+		id := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
+		if rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
+			return removed(id, s)
+		}
+		return row(id, rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "state"), s)
+	})
+	rapid.Check(t, func(rt *rapid.T) {
+		set := rapid.SliceOfNDistinct(events, 1, 8, func(r store.Row) string { return r.Stamp.EventID }).Draw(rt, "events")
+		first := ""
+		for range 2 {
+			delivered := slices.Clone(set)
+			for range rapid.IntRange(0, 4).Draw(rt, "repeats") {
+				delivered = append(delivered, rapid.SampledFrom(set).Draw(rt, "repeat"))
+			}
+			r := rand.New(rand.NewSource(rapid.Int64().Draw(rt, "order")))
+			r.Shuffle(len(delivered), func(i, j int) { delivered[i], delivered[j] = delivered[j], delivered[i] })
+			h := newHarness(t, open, table)
+			deliver(h, table, delivered)
+			if first == "" {
+				first = h.mustHash()
+				h.checkWinners(rt, set)
+			} else if h.mustHash() != first {
+				rt.Fatalf("two orders of %v hash differently", set)
+			}
+			if err := h.Close(); err != nil {
+				rt.Fatal(err)
+			}
+		}
+	})
+}
+
+// deliver applies rows in batches that are as long as the keys are distinct.
+func deliver(h *harness, table *store.Table, delivered []store.Row) {
+	for len(delivered) > 0 {
+		var batch []store.Row
+		for len(delivered) > 0 && !slices.ContainsFunc(batch, func(r store.Row) bool { return r.Key[0] == delivered[0].Key[0] }) {
+			batch, delivered = append(batch, delivered[0]), delivered[1:]
+		}
+		slices.SortFunc(batch, func(a, b store.Row) int { return strings.Compare(a.Key[0].(string), b.Key[0].(string)) })
+		h.mustApply(rows(table, batch...))
+	}
+}
+
+func (h *harness) checkWinners(rt *rapid.T, set []store.Row) {
+	winners := map[string]store.Row{}
+	for _, r := range set {
+		key := r.Key[0].(string)
+		if w, ok := winners[key]; !ok || conflict.Compare(r.Stamp, w.Stamp) > 0 {
+			winners[key] = r
+		}
+	}
+	var want [][]string
+	for _, key := range []string{"a", "b", "c"} {
+		if w, ok := winners[key]; ok && !w.Deleted {
+			want = append(want, one(key, w.Values[0]))
+		}
+	}
+	if diff := cmp.Diff(want, h.mustRead(readThings)); diff != "" {
+		rt.Fatalf("rows of %v (-want +got):\n%s", set, diff)
+	}
+}
