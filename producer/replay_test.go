@@ -284,7 +284,7 @@ func TestReplayGivesUp(t *testing.T) {
 // Memory is bounded: without answers, a bounded number of events is sent.
 func TestReplayWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pub := newFakeLog(t)
+		data, pub := dataset(t, 20_000), newFakeLog(t)
 		hold := make(chan struct{})
 		pub.outcome = func(int, *publish.Event) error {
 			<-hold
@@ -292,7 +292,7 @@ func TestReplayWindow(t *testing.T) {
 		}
 		done := make(chan error)
 		go func() {
-			_, err := producer.Replay(t.Context(), pub, producer.ReplayConfig{Dataset: producer.CDNOW()})
+			_, err := producer.Replay(t.Context(), pub, producer.ReplayConfig{Dataset: data})
 			done <- err
 		}()
 		synctest.Wait()
@@ -303,42 +303,45 @@ func TestReplayWindow(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if got := len(pub.log); got != cdnow.TotalEvents {
-			t.Errorf("got %d events, want %d", got, cdnow.TotalEvents)
+		if got := len(pub.log); got != 20_000 {
+			t.Errorf("got %d events, want 20,000", got)
 		}
 	})
 }
 
 func TestReplayPace(t *testing.T) {
+	// The events of the data set happen a second apart, on average.
+	data := dataset(t, 15_000)
+	var times []time.Time
+	for _, e := range data.Events() {
+		times = append(times, e.Time)
+	}
+	within := func(d time.Duration) int {
+		n, _ := slices.BinarySearchFunc(times, times[0].Add(d), time.Time.Compare)
+		return n
+	}
 	for _, tt := range []struct {
-		name     string
-		cfg      producer.ReplayConfig
-		min, max int // events after ten seconds
+		name        string
+		cfg         producer.ReplayConfig
+		want, slack int // events after ten seconds
 	}{
-		{"50 a second", producer.ReplayConfig{Rate: 50}, 498, 502},
-		{"a third a second", producer.ReplayConfig{Rate: 1. / 3}, 3, 5},
-		{"10,000 a second", producer.ReplayConfig{Rate: 10_000}, 99_900, 100_100},
-		{"a day a second", producer.ReplayConfig{Speed: 86400}, 0, 0}, // counted below
+		{"50 a second", producer.ReplayConfig{Rate: 50}, 500, 2},
+		{"a third a second", producer.ReplayConfig{Rate: 1. / 3}, 4, 1},
+		{"1,000 a second", producer.ReplayConfig{Rate: 1000}, 10_000, 20},
+		{"as it happened", producer.ReplayConfig{Speed: 1}, within(10 * time.Second), 1},
+		{"an hour in ten seconds", producer.ReplayConfig{Speed: 360}, within(time.Hour), 5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				pub := newFakeLog(t)
-				tt.cfg.Dataset = producer.CDNOW()
-				if tt.cfg.Speed > 0 {
-					for _, e := range cdnow.Events() {
-						if e.Time.Before(time.Date(1997, 1, 11, 0, 0, 0, 0, time.UTC)) {
-							tt.max++
-						}
-					}
-					tt.min, tt.max = tt.max-20, tt.max+20
-				}
+				tt.cfg.Dataset = data
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				if _, err := producer.Replay(ctx, pub, tt.cfg); err != nil {
 					t.Fatal(err)
 				}
-				if got := len(pub.log); got < tt.min || got > tt.max {
-					t.Errorf("after 10 s: got %d events, want %d to %d", got, tt.min, tt.max)
+				if got := len(pub.log); got < tt.want-tt.slack || got > tt.want+tt.slack {
+					t.Errorf("after 10 s: got %d events, want %d ± %d", got, tt.want, tt.slack)
 				}
 			})
 		})

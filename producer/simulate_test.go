@@ -39,7 +39,7 @@ func TestSimulateGoesOn(t *testing.T) {
 	pub := newFakeLog(t)
 	cfg := producer.SimulateConfig{Shop: simShop, Checkpoint: filepath.Join(t.TempDir(), "sim")}
 	total := 0
-	for _, n := range []int{1, 999, 1, 75_000, 1000, 35_000} {
+	for _, n := range []int{1, 999, 1, 48_000, 1000, 4000} {
 		cfg.Count = int64(n)
 		got, err := producer.Simulate(t.Context(), pub, cfg)
 		got.Elapsed = 0
@@ -51,22 +51,22 @@ func TestSimulateGoesOn(t *testing.T) {
 	if !slices.Equal(pub.log, simulated(t, simShop, total)) {
 		t.Errorf("the log of six runs holds %d events, want the same %d as of one", len(pub.log), total)
 	}
-	// The second snapshot is there, so a restart does not begin with the first
+	// The snapshot is there, so a restart does not begin with the first
 	// day of the shop.
 	snapshot, err := os.ReadFile(cfg.Checkpoint + ".snapshot")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := shop.Restore(snapshot)
-	if err != nil || s.Sequence() < 100_000 {
-		t.Errorf("snapshot: got %v, %v, want one after 100,000 events", s.Sequence(), err)
+	if err != nil || s.Sequence() < 50_000 {
+		t.Errorf("snapshot: got %v, %v, want one after 50,000 events", s.Sequence(), err)
 	}
 }
 
 // Without its snapshot, the shop is made again from the beginning.
 func TestSimulateSnapshotLost(t *testing.T) {
 	pub := newFakeLog(t)
-	cfg := producer.SimulateConfig{Shop: simShop, Checkpoint: filepath.Join(t.TempDir(), "sim"), Count: 60_000}
+	cfg := producer.SimulateConfig{Shop: simShop, Checkpoint: filepath.Join(t.TempDir(), "sim"), Count: 51_000}
 	if _, err := producer.Simulate(t.Context(), pub, cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +77,8 @@ func TestSimulateSnapshotLost(t *testing.T) {
 	if _, err := producer.Simulate(t.Context(), pub, cfg); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(pub.log, simulated(t, simShop, 61_000)) {
-		t.Errorf("the log holds %d events, want 61,000, each once", len(pub.log))
+	if !slices.Equal(pub.log, simulated(t, simShop, 52_000)) {
+		t.Errorf("the log holds %d events, want 52,000, each once", len(pub.log))
 	}
 }
 
@@ -132,22 +132,22 @@ func TestSimulateStops(t *testing.T) {
 func TestSimulateKilled(t *testing.T) {
 	dir := t.TempDir()
 	pub := newFakeLog(t)
-	cfg := producer.SimulateConfig{Shop: simShop, Checkpoint: filepath.Join(dir, "sim"), Count: 55_000}
+	cfg := producer.SimulateConfig{Shop: simShop, Checkpoint: filepath.Join(dir, "sim"), Count: 51_000}
 	if _, err := producer.Simulate(t.Context(), pub, cfg); err != nil {
 		t.Fatal(err)
 	}
 	// As if the last moments had not been saved, but the snapshot had.
-	old := `{"simulate":{"seed":11,"products":30,"max_customers":50,"max_open":20},"next":52500}`
+	old := `{"simulate":{"seed":11,"products":30,"max_customers":50,"max_open":20},"next":50500}`
 	if err := os.WriteFile(cfg.Checkpoint, []byte(old), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Count = 5_000
+	cfg.Count = 1_000
 	if _, err := producer.Simulate(t.Context(), pub, cfg); err != nil {
 		t.Fatal(err)
 	}
-	all := simulated(t, simShop, 57_500)
-	if want := append(all[:55_000:55_000], all[52_500:]...); !slices.Equal(pub.log, want) {
-		t.Errorf("the log holds %d events, want 55,000, then the last 2,500 of them again, then 2,500 more", len(pub.log))
+	all := simulated(t, simShop, 51_500)
+	if want := append(all[:51_000:51_000], all[50_500:]...); !slices.Equal(pub.log, want) {
+		t.Errorf("the log holds %d events, want 51,000, then the last 500 of them again, then 500 more", len(pub.log))
 	}
 }
 

@@ -104,13 +104,17 @@ type books struct {
 }
 
 func TestEvents(t *testing.T) {
+	days := make(map[string]int, TotalPurchases) // by order
+	for p := range Purchases() {
+		days["cdnow-o"+digits(p.Line)] = p.Day
+	}
 	b := books{byTopic: map[string]int{}, customers: map[string]bool{}, products: map[string]bool{},
 		orders: map[string]*schemas.Order{}, paid: map[string]bool{}, shipped: map[string]bool{}, onHand: map[string]int64{}}
 	ids := make(map[string]bool, 500_000)
 	hash := sha256.New()
 	var last time.Time
 	var next int64
-	var encoded []byte
+	var encoded, buf []byte
 	for index, e := range Events() {
 		if index != next {
 			t.Fatalf("index: got %d, want %d", index, next)
@@ -120,6 +124,10 @@ func TestEvents(t *testing.T) {
 			t.Fatalf("event %d (%s): at %v, not after %v", index, e.Type, e.Time, last)
 		}
 		last = e.Time
+		// Dates are the record's own.
+		if day, ok := days[e.CorrelationID]; e.CorrelationID != "" && (!ok || int(e.Time.Sub(firstDay)/(24*time.Hour)) != day) {
+			t.Fatalf("event %d of %s: at %v, want on day %d", index, e.CorrelationID, e.Time, day)
+		}
 		if ids[e.ID] {
 			t.Fatalf("event %d (%s): its ID is there twice", index, e.Type)
 		}
@@ -133,12 +141,15 @@ func TestEvents(t *testing.T) {
 		if encoded, err = topic.Latest().Avro.AppendEncode(encoded[:0], e.Data); err != nil {
 			t.Fatalf("event %d (%s): %v", index, e.Type, err)
 		}
-		fmt.Fprintf(hash, "%s %s %s %s %d %s %s ", e.ID, e.Source, e.Type, e.Subject, e.Sequence, e.CorrelationID, e.CausationID)
-		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(e.Time.UnixMicro())))
-		hash.Write(encoded)
-		b.read(t, e)
-		if t.Failed() {
-			t.FailNow()
+		buf = buf[:0]
+		for _, s := range []string{e.ID, e.Source, e.Type, e.Subject, e.CorrelationID, e.CausationID} {
+			buf = append(append(buf, s...), ' ')
+		}
+		buf = binary.BigEndian.AppendUint64(buf, uint64(e.Sequence))
+		buf = binary.BigEndian.AppendUint64(buf, uint64(e.Time.UnixMicro()))
+		hash.Write(append(buf, encoded...))
+		if err := b.read(e); err != nil {
+			t.Fatalf("event %d: %v", index, err)
 		}
 	}
 
@@ -183,29 +194,28 @@ func TestEvents(t *testing.T) {
 
 // goldenHash is the SHA-256 over envelopes and encoded data of all events. It
 // changes when what is replayed changes; then a log holds both.
-const goldenHash = "cf6f6844a54211b57a7ded6573a5125e2a1d03795e7a5e859e4cfd66a52d26fe"
+const goldenHash = "cfd28f1d337b7b62c44991caa65d2721655640d9ea48ea1ebc9d8c511578b23f"
 
 // read takes one event into the books and checks what must hold at each point.
-func (b *books) read(t *testing.T, e *publish.Event) {
-	t.Helper()
+func (b *books) read(e *publish.Event) error {
 	switch v := e.Data.(type) {
 	case *schemas.Customer:
 		if e.Subject != v.CustomerID || e.Sequence != 1 || b.customers[v.CustomerID] || !v.UpdatedAt.Equal(e.Time) {
-			t.Errorf("customer %+v of %+v", v, e.Envelope)
+			return fmt.Errorf("customer %+v of %+v", v, e.Envelope)
 		}
 		b.customers[v.CustomerID] = true
 	case *schemas.Product:
-		if e.Subject != v.SKU || e.Sequence != 1 || b.products[v.SKU] || v.SKU != fmt.Sprintf("CD-%05d", v.PriceCents) || !v.UpdatedAt.Equal(e.Time) {
-			t.Errorf("product %+v of %+v", v, e.Envelope)
+		if e.Subject != v.SKU || e.Sequence != 1 || b.products[v.SKU] || v.SKU != "CD-"+digits(int(v.PriceCents)) || !v.UpdatedAt.Equal(e.Time) {
+			return fmt.Errorf("product %+v of %+v", v, e.Envelope)
 		}
 		b.products[v.SKU] = true
 	case *schemas.Order:
 		before := b.orders[v.OrderID]
 		if e.Subject != v.OrderID || e.Sequence != v.Version || !v.UpdatedAt.Equal(e.Time) || !b.customers[v.CustomerID] {
-			t.Errorf("order %+v of %+v", v, e.Envelope)
+			return fmt.Errorf("order %+v of %+v", v, e.Envelope)
 		}
 		if (before == nil) != (v.Version == 1) || before != nil && v.Version != before.Version+1 {
-			t.Errorf("order %+v follows %+v", v, before)
+			return fmt.Errorf("order %+v follows %+v", v, before)
 		}
 		var units int32
 		var cents int64
@@ -213,16 +223,16 @@ func (b *books) read(t *testing.T, e *publish.Event) {
 			units += l.Quantity
 			cents += l.AmountCents
 			if !b.products[l.SKU] {
-				t.Errorf("order %s: product %s is not listed", v.OrderID, l.SKU)
+				return fmt.Errorf("order %s: product %s is not listed", v.OrderID, l.SKU)
 			}
 		}
 		if units != v.Units || cents != v.TotalCents {
-			t.Errorf("order %s: %d units and %d cents, its lines have %d and %d", v.OrderID, v.Units, v.TotalCents, units, cents)
+			return fmt.Errorf("order %s: %d units and %d cents, its lines have %d and %d", v.OrderID, v.Units, v.TotalCents, units, cents)
 		}
 		b.orders[v.OrderID] = v
 	case *schemas.Payment:
 		if e.Subject != v.OrderID || e.HasSequence || b.paid[v.OrderID] || v.AmountCents != b.orders[v.OrderID].TotalCents {
-			t.Errorf("payment %+v of %+v", v, e.Envelope)
+			return fmt.Errorf("payment %+v of %+v", v, e.Envelope)
 		}
 		b.paid[v.OrderID] = true
 		b.cents += v.AmountCents
@@ -231,50 +241,33 @@ func (b *books) read(t *testing.T, e *publish.Event) {
 		}
 	case *schemas.Shipment:
 		if e.Subject != v.OrderID || e.HasSequence || b.shipped[v.OrderID] {
-			t.Errorf("shipment %+v of %+v", v, e.Envelope)
+			return fmt.Errorf("shipment %+v of %+v", v, e.Envelope)
 		}
 		b.shipped[v.OrderID] = true
 		b.unitsShipped += int64(v.Units)
 	case *schemas.StockMovement:
 		b.onHand[v.SKU] += v.Quantity
 		if e.Subject != v.SKU || e.HasSequence || !b.products[v.SKU] || b.onHand[v.SKU] < 0 {
-			t.Errorf("movement %+v of %+v leaves %d on hand", v, e.Envelope, b.onHand[v.SKU])
+			return fmt.Errorf("movement %+v of %+v leaves %d on hand", v, e.Envelope, b.onHand[v.SKU])
 		}
 		switch v.Reason {
 		case schemas.MovementReasonSold:
 			b.unitsSold -= v.Quantity
 		case schemas.MovementReasonReceived:
 			if v.Quantity <= 0 || v.Quantity%LotSize != 0 {
-				t.Errorf("received %d, want lots of %d", v.Quantity, LotSize)
+				return fmt.Errorf("received %d, want lots of %d", v.Quantity, LotSize)
 			}
 		default:
-			t.Errorf("reason %s", v.Reason)
+			return fmt.Errorf("reason %s", v.Reason)
 		}
 	default:
-		t.Errorf("data %T", v)
+		return fmt.Errorf("data %T", v)
 	}
-}
-
-// Dates are the record's own: the first purchase of the file is one of
-// 1997-01-01, and events of a purchase stay on its day.
-func TestEventsKeepTheDay(t *testing.T) {
-	days := make(map[string]int, TotalPurchases)
-	for p := range Purchases() {
-		days[fmt.Sprintf("cdnow-o%05d", p.Line)] = p.Day
-	}
-	for _, e := range Events() {
-		day, ok := days[e.CorrelationID]
-		if e.CorrelationID == "" {
-			continue // of a customer or a product
-		}
-		if want := firstDay.AddDate(0, 0, day); !ok || !e.Time.Truncate(24*time.Hour).Equal(want) {
-			t.Fatalf("%s of %s: at %v, want on %v", e.Type, e.CorrelationID, e.Time, want)
-		}
-	}
+	return nil
 }
 
 func TestEventsCanStop(t *testing.T) {
-	for _, stop := range []int64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000} {
+	for _, stop := range []int64{0, 2, 5, 1000} {
 		n := int64(0)
 		for index := range Events() {
 			n++

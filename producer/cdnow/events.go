@@ -116,9 +116,9 @@ type product struct {
 // time between two of them. It returns false when no more are wanted.
 func (g *generator) purchase(p Purchase, start time.Time, step time.Duration) bool {
 	var (
-		line       = fmt.Sprintf("%05d", p.Line)
+		line       = digits(p.Line)
 		orderID    = "cdnow-o" + line
-		customerID = fmt.Sprintf("cdnow-c%05d", p.Customer)
+		customerID = "cdnow-c" + digits(p.Customer)
 		price      = p.unitPrice()
 		item, sold = g.products[price]
 		cause      string
@@ -145,14 +145,14 @@ func (g *generator) purchase(p Purchase, start time.Time, step time.Duration) bo
 	if !g.customers[p.Customer] {
 		g.customers[p.Customer] = true
 		if !send(stepCustomer, schemas.CustomerRegistered, customerID, 1, &schemas.Customer{
-			CustomerID: customerID, Version: 1, Name: fmt.Sprintf("Customer %05d", p.Customer), Country: "US",
+			CustomerID: customerID, Version: 1, Name: "Customer " + digits(p.Customer), Country: "US",
 			RegisteredAt: at(stepCustomer), UpdatedAt: at(stepCustomer),
 		}) {
 			return false
 		}
 	}
 	if !sold {
-		item = &product{sku: fmt.Sprintf("CD-%05d", price)}
+		item = &product{sku: "CD-" + digits(int(price))}
 		g.products[price] = item
 		if !send(stepProduct, schemas.ProductListed, item.sku, 1, &schemas.Product{
 			SKU: item.sku, Version: 1, Name: fmt.Sprintf("CD at $%d.%02d", price/100, price%100), Category: "music",
@@ -198,4 +198,10 @@ func (g *generator) purchase(p Purchase, start time.Time, step time.Duration) bo
 			WeightKg: float64(units*unitGrams) / 1000, ShippedAt: at(stepShipment),
 		}) &&
 		order(stepShipped, schemas.OrderShipped, 3, schemas.OrderStatusShipped)
+}
+
+// digits writes a number in at least five digits.
+func digits(n int) string {
+	s := strconv.Itoa(n)
+	return "00000"[:max(0, 5-len(s))] + s
 }

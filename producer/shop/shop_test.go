@@ -221,7 +221,7 @@ func TestAllKindsOfEvent(t *testing.T) {
 
 func TestSkew(t *testing.T) {
 	b := newBooks()
-	for _, e := range take(open(t, shop.Config{Seed: 1}), 100_000) {
+	for _, e := range take(open(t, shop.Config{Seed: 1}), 40_000) {
 		if err := b.read(e); err != nil {
 			t.Fatal(err)
 		}
@@ -240,8 +240,8 @@ func TestSkew(t *testing.T) {
 	if share := 100 * hot / total; share < 25 || share > 60 {
 		t.Errorf("the ten best of %d products sell %d %%, want about 40", len(all), share)
 	}
-	if len(all) < 800 {
-		t.Errorf("%d products sold, want nearly all of 1,000", len(all))
+	if len(all) < 600 {
+		t.Errorf("%d products sold, want most of 1,000", len(all))
 	}
 }
 
@@ -319,9 +319,9 @@ func TestSnapshotIsBounded(t *testing.T) {
 	}
 	take(s, 20_000) // all customers and products are there
 	early := size()
-	take(s, 100_000)
+	take(s, 60_000)
 	if late := size(); late > early*11/10 {
-		t.Errorf("snapshot: %d bytes after 20,000 events, %d after 120,000", early, late)
+		t.Errorf("snapshot: %d bytes after 20,000 events, %d after 80,000", early, late)
 	}
 }
 
