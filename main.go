@@ -3,6 +3,7 @@ package firehose
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,27 @@ func Main(s Service) { os.Exit(service.Main(context.Background(), Command(s))) }
 // Command returns the command line of a service, for a program that holds it
 // among others.
 func Command(s Service) *service.Command {
+	return Program{
+		Name:    s.Name,
+		Summary: "the consumer group " + s.Name + ", reading " + strings.Join(s.Topics(), ", "),
+		Service: func() (Service, error) { return s, nil },
+	}.Command()
+}
+
+// Program is the command line of a service that depends on flags of its own.
+type Program struct {
+	Name    string                  // of the service, and of the command
+	Summary string                  // one line, for help
+	Flags   func(f *flag.FlagSet)   // declares the flags; may be called more than once
+	Service func() (Service, error) // makes the service once they are set; an error means wrong usage
+}
+
+// Main runs the program as Main runs a service, and exits.
+func (p Program) Main() { os.Exit(service.Main(context.Background(), p.Command())) }
+
+// Command returns the program's command line, for a program that holds it among
+// others.
+func (p Program) Command() *service.Command {
 	var (
 		cluster  service.Kafka
 		admin    service.Admin
@@ -29,21 +51,35 @@ func Command(s Service) *service.Command {
 	)
 	flags := func(f *service.Flags) {
 		cluster.Register(f)
-		f.StringVar(&cfg.Group, "group", s.Name, "consumer `group`, and so the names of its dead-letter topics")
+		f.StringVar(&cfg.Group, "group", p.Name, "consumer `group`, and so the names of its dead-letter topics")
 		f.Short("G", "group")
+		if p.Flags != nil {
+			p.Flags(f.FlagSet)
+		}
+	}
+	made := func() (Service, error) {
+		cfg.Brokers, cfg.Registry = cluster.Brokers, cluster.Registry
+		s, err := p.Service()
+		if err != nil {
+			return Service{}, &service.UsageError{Err: err}
+		}
+		return s, nil
 	}
 	var asJSON bool
 	manifest := &service.Command{
 		Name:    "manifest",
 		Summary: "print the topics, group and permissions that the service needs",
-		Example: s.Name + " manifest -J | firehose topics apply -",
+		Example: p.Name + " manifest -J | firehose topics apply -",
 		Register: func(f *service.Flags) {
 			flags(f)
 			f.BoolVar(&asJSON, "json", false, "print JSON")
 			f.Short("J", "json")
 		},
 		Run: func(ctx context.Context, _ []string) error {
-			cfg.Brokers, cfg.Registry = cluster.Brokers, cluster.Registry
+			s, err := made()
+			if err != nil {
+				return err
+			}
 			m, err := s.Manifest(ctx, cfg)
 			if err != nil {
 				return err
@@ -52,20 +88,23 @@ func Command(s Service) *service.Command {
 		},
 	}
 	return &service.Command{
-		Name:    s.Name,
-		Summary: "the consumer group " + s.Name + ", reading " + strings.Join(s.Topics(), ", "),
-		Example: s.Name + " --store sqlite:./" + s.Name + ".db",
+		Name:    p.Name,
+		Summary: p.Summary,
+		Example: p.Name + " --store sqlite:./" + p.Name + ".db",
 		Register: func(f *service.Flags) {
 			flags(f)
 			admin.Register(f)
 			shutdown.Register(f)
 			log.Register(f)
-			f.StringVar(&cfg.Store, "store", "sqlite:"+s.Name+".db", "`database` of the service, sqlite:PATH")
+			f.StringVar(&cfg.Store, "store", "sqlite:"+p.Name+".db", "`database` of the service, sqlite:PATH")
 			f.DurationVar(&cfg.BreakerPause, "breaker-pause", 30*time.Second, "`rest` of a partition on which too many records in a row were set aside")
 			f.DurationVar(&cfg.SchemaPatience, "schema-patience", 5*time.Second, "`time` to ask again for a schema that the registry does not know")
 		},
 		Run: func(ctx context.Context, _ []string) error {
-			cfg.Brokers, cfg.Registry = cluster.Brokers, cluster.Registry
+			s, err := made()
+			if err != nil {
+				return err
+			}
 			return s.serve(ctx, cfg, admin, shutdown, log)
 		},
 		Commands: []*service.Command{manifest},

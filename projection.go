@@ -56,6 +56,9 @@ func registered(ctx context.Context, r *codec.Registry, topic string) (*schemas.
 	if err != nil {
 		return nil, err
 	}
+	if latest.Topic != topic {
+		return nil, fmt.Errorf("the registry's schema is of topic %s", latest.Topic)
+	}
 	all, err := r.Versions(ctx, topic+"-value")
 	if err != nil {
 		return nil, err

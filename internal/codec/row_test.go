@@ -294,4 +294,3 @@ func BenchmarkRowReaderAgainstMaps(b *testing.B) {
 }
 
 var _ Writers = (*Registry)(nil)
-
