@@ -31,8 +31,9 @@ type Config struct {
 	RequestTimeout time.Duration // one request's answer, beyond what the broker may itself wait; default 10s
 
 	// DeliveryTimeout is how long the client holds a record that it could not
-	// send. Default 30s. It never gives up a record that may have reached a
-	// broker: whoever waits for it needs a clock of his own, as publish has.
+	// send. Default 30s, counted from the record's timestamp, so leave that
+	// empty or now. It never gives up a record that may have reached a broker:
+	// whoever waits for it needs a clock of his own, as publish has.
 	DeliveryTimeout time.Duration
 
 	MaxBatchBytes      int32 // of one partition in one produce request; default 1,000,012, below Kafka's limit of 1,048,588
