@@ -74,8 +74,7 @@ func writeFile(path string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // keepCheckpoint saves the prefix of a feed, now, from time to time while run
