@@ -4,36 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"math"
 	"time"
-
-	"firehose/internal/publish"
-	"firehose/producer/cdnow"
 )
-
-// Dataset is a recorded data set that can be replayed.
-type Dataset struct {
-	Name string
-	// Events yields the events in order, with their indexes from 0. Every run
-	// yields the same ones, with the same IDs.
-	Events func() iter.Seq2[int64, *publish.Event]
-	Total  int64 // how many events there are
-}
-
-// CDNOW returns the purchases of the CDNOW music shop; see package cdnow.
-func CDNOW() Dataset {
-	return Dataset{Name: "cdnow", Events: cdnow.Events, Total: cdnow.TotalEvents}
-}
-
-// DatasetNamed returns the data set of that name.
-func DatasetNamed(name string) (Dataset, error) {
-	if d := CDNOW(); name == d.Name {
-		return d, nil
-	}
-	return Dataset{}, fmt.Errorf("data set %q: there is only cdnow", name)
-}
 
 // ReplayConfig says what is replayed, and how. Rate and Speed exclude each other;
 // without either, events are sent as fast as they are taken.

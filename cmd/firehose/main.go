@@ -1,5 +1,6 @@
-// Firehose is the operator's command line.
+// Firehose is the operator's command line, and the whole system in one process.
 //
+//	firehose dev       the whole system in one process
 //	firehose topics    create topics as they are declared, list what is there
 //	firehose schemas   check, register, list and verify schemas
 //	firehose tail      show the events of a topic, decoded
@@ -12,10 +13,11 @@ import (
 	"context"
 	"os"
 
+	"firehose/internal/dev"
 	"firehose/internal/operator"
 	"firehose/internal/service"
 )
 
 func main() {
-	os.Exit(service.Main(context.Background(), operator.Command(operator.Process())))
+	os.Exit(service.Main(context.Background(), operator.Command(operator.Process(), dev.Command())))
 }
