@@ -3,10 +3,12 @@ package offsets
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -47,7 +49,7 @@ func Lags(ctx context.Context, client *kgo.Client, groups ...string) ([]Lag, err
 	topics := map[string]bool{}
 	for _, group := range groups {
 		offsets, err := admin.FetchOffsets(ctx, group)
-		if err != nil {
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // which some brokers answer for none
 			return nil, fmt.Errorf("committed offsets of group %s: %w", group, err)
 		}
 		if !named && !anyOurs(offsets) {

@@ -20,8 +20,27 @@ const variants = 8
 // specification: a third opinion of what the bytes are.
 func makeValue(root *avro.SchemaNode, variant int) ([]byte, error) {
 	m := maker{named: map[string]*avro.SchemaNode{}, n: variant}
+	m.name(root)
 	err := m.value(root, "", 0)
 	return m.out, err
+}
+
+// name notes what a schema defines, which a value may skip and use later.
+func (m *maker) name(s *avro.SchemaNode) {
+	if s.Name != "" {
+		m.named[strings.TrimPrefix(s.Namespace+"."+s.Name, ".")] = s
+	}
+	for i := range s.Fields {
+		m.name(&s.Fields[i].Type)
+	}
+	for i := range s.Branches {
+		m.name(&s.Branches[i])
+	}
+	for _, items := range []*avro.SchemaNode{s.Items, s.Values} {
+		if items != nil {
+			m.name(items)
+		}
+	}
 }
 
 type maker struct {
@@ -52,7 +71,6 @@ func (m *maker) value(s *avro.SchemaNode, namespace string, depth int) error {
 	}
 	if s.Name != "" {
 		namespace = s.Namespace
-		m.named[strings.TrimPrefix(namespace+"."+s.Name, ".")] = s
 	}
 	switch s.Type {
 	case "null":
@@ -99,7 +117,7 @@ func (m *maker) value(s *avro.SchemaNode, namespace string, depth int) error {
 			named, ok = m.named[namespace+"."+s.Type]
 		}
 		if !ok {
-			return fmt.Errorf("type %s is not defined before", s.Type)
+			return fmt.Errorf("type %s is not defined", s.Type)
 		}
 		return m.value(named, namespace, depth+1)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -96,7 +97,7 @@ func (v *values) show(ctx context.Context, known *contracts, r *kafka.Record) *s
 	decoded, text, frame, err := v.decode(ctx, r.Value, r.Header(codec.SchemaIDHeader))
 	s.SchemaID = frame.ID
 	if err != nil {
-		s.Error = &showError{Class: errorClass(err), Reason: err.Error()}
+		s.Error = decodingError(err)
 		return s
 	}
 	s.Value = text
@@ -111,21 +112,22 @@ func (v *values) show(ctx context.Context, known *contracts, r *kafka.Record) *s
 	return s
 }
 
-// errorClass names the class of a decoding error.
-func errorClass(err error) string {
+// decodingError names the class of an error and says the rest of it.
+func decodingError(err error) *showError {
 	for _, c := range []struct {
 		is   error
 		name string
 	}{
+		{codec.ErrUndecodable, "undecodable"},
 		{codec.ErrUnknownSchema, "unknown_schema"},
 		{codec.ErrIncompatible, "incompatible"},
 		{codec.ErrUnavailable, "registry_unavailable"},
 	} {
 		if errors.Is(err, c.is) {
-			return c.name
+			return &showError{c.name, strings.TrimPrefix(err.Error(), c.is.Error()+": ")}
 		}
 	}
-	return "undecodable"
+	return &showError{"undecodable", err.Error()}
 }
 
 // The columns of records in a stream, whose widths cannot be known beforehand.
