@@ -11,6 +11,8 @@ import (
 
 	"database/sql"
 
+	"github.com/google/uuid"
+
 	"firehose/internal/conflict"
 	"firehose/internal/offsets"
 	"firehose/internal/store"
@@ -179,8 +181,14 @@ func start(tb testing.TB, s *sqlite.Store, topic string) offsets.Position {
 // BenchmarkSeen is what remembering an event ID adds to a fact: the look-up
 // before and the insert in the transaction.
 func BenchmarkSeen(b *testing.B) {
-	for _, remember := range []bool{false, true} {
-		b.Run(fmt.Sprintf("remember=%v", remember), func(b *testing.B) {
+	ids := map[string]func(i int) string{
+		"v7":  func(i int) string { return fmt.Sprintf("0190f5fe-0000-7000-8000-%012x", i) },
+		"v5":  func(i int) string { return uuid.NewSHA1(uuid.NameSpaceURL, []byte(fmt.Sprint(i))).String() },
+		"own": func(i int) string { return fmt.Sprintf("movement-%d", i) },
+	}
+	for _, kind := range []string{"none", "v7", "v5", "own"} {
+		b.Run("ids="+kind, func(b *testing.B) {
+			remember := kind != "none"
 			t := &store.Table{
 				Name: "ledger", Kind: store.Counters,
 				Key: []store.Column{{Name: "sku", Type: store.Text}}, Columns: []store.Column{{Name: "on_hand", Type: store.Int}},
@@ -203,7 +211,7 @@ func BenchmarkSeen(b *testing.B) {
 					for i := range batch.Seen {
 						next++
 						batch.Seen[i] = store.Seen{
-							EventKey: store.EventKey{Source: "/shop/warehouse", ID: fmt.Sprintf("0190f5fe-0000-7000-8000-%012d", next)},
+							EventKey: store.EventKey{Source: "/shop/warehouse", ID: ids[kind](next)},
 							Time:     placed.Add(time.Duration(next) * time.Millisecond * 10), Horizon: 168 * time.Hour,
 						}
 					}
@@ -221,4 +229,46 @@ func BenchmarkSeen(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// BenchmarkCommit is the latency of a transaction of one event: what an idle
+// service pays.
+func BenchmarkCommit(b *testing.B) {
+	t := orders()
+	s, _ := benchStore(b, t)
+	at := start(b, s, "shop.orders")
+	r, next := rand.New(rand.NewPCG(1, 2)), 0
+	rows := batchOf(t, r, &next, 100_000, true)
+	i := 0
+	for b.Loop() {
+		batch := &store.Batch{
+			Moves:   []store.Move{{From: at, Next: at.Next + 1, LeaderEpoch: 1}},
+			Changes: []store.Changes{{Table: t, Rows: rows[i%len(rows) : i%len(rows)+1]}},
+		}
+		if _, err := s.Apply(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+		at.Next++
+		i++
+	}
+}
+
+// BenchmarkContested applies rows that are all there already: a redelivery.
+func BenchmarkContested(b *testing.B) {
+	t := orders()
+	s, _ := benchStore(b, t)
+	at := start(b, s, "shop.orders")
+	r, next := rand.New(rand.NewPCG(1, 2)), 0
+	rows := batchOf(t, r, &next, benchRows, true)
+	for b.Loop() {
+		batch := &store.Batch{
+			Moves:   []store.Move{{From: at, Next: at.Next + 1, LeaderEpoch: 1}},
+			Changes: []store.Changes{{Table: t, Rows: rows}},
+		}
+		if _, err := s.Apply(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+		at.Next++
+	}
+	perRow(b)
 }

@@ -63,12 +63,12 @@ func lookupSeen(ctx context.Context, c *conn, seen []store.Seen, known map[store
 				continue
 			}
 			if keys == nil {
-				keys = make([]byte, 0, 16*len(which))
+				keys = make([]byte, 0, seenKeySize*len(which))
 				for _, at := range which {
-					keys = append(keys, seenKey(seen[at].EventKey)...)
+					keys = appendSeenKey(keys, seen[at].EventKey)
 				}
 			}
-			err := c.queryOnce(ctx, cutPairs+`SELECT i, hash FROM pair JOIN `+quote(n.table())+` ON key = substr(?1, i * 16 + 1, 16)`,
+			err := c.queryOnce(ctx, cutPairs+`SELECT i, hash FROM pair JOIN `+quote(n.table())+` ON key = substr(?1, i * 24 + 1, 24)`,
 				func(v []driver.Value) error {
 					var h store.Hash
 					if copy(h[:], v[1].([]byte)) != len(h) {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"firehose/internal/store"
 )
 
@@ -19,9 +21,9 @@ import (
 // lie in one slice or in neighbours, so an ID is looked for in three tables and
 // forgotten by dropping a whole one.
 //
-// A table holds (key, hash): the first 16 bytes of a SHA-256 of source and ID,
-// and those of the body. A batch goes into it as one BLOB of such pairs, cut up
-// by SQLite: binding a parameter costs more than the insert.
+// A table holds (key, hash): 24 bytes that stand for source and ID, and 16 of the
+// body's SHA-256. A batch goes into it as one BLOB of such pairs, cut up by
+// SQLite: binding a parameter costs about as much as inserting a row.
 type seenTables struct {
 	slices map[sliceID]*slice
 	clock  int64 // microseconds: the latest record time seen, see advance
@@ -37,7 +39,10 @@ type slice struct {
 	used int64 // the clock when an ID was last put in
 }
 
-const seenPair = 32
+const (
+	seenKeySize  = 24
+	seenPairSize = seenKeySize + 16
+)
 
 func (id sliceID) table() string { return fmt.Sprintf("firehose_seen_%s_%d", id.horizon, id.n) }
 
@@ -55,13 +60,22 @@ func sliceOf(s *store.Seen) sliceID {
 	return sliceID{s.Horizon, n}
 }
 
-// seenKey is the key of an event ID: too long to collide, short to store.
-func seenKey(k store.EventKey) []byte {
-	b := make([]byte, 0, 8+len(k.Source)+len(k.ID))
-	b = binary.BigEndian.AppendUint64(b, uint64(len(k.Source)))
-	b = append(append(b, k.Source...), k.ID...)
-	sum := sha256.Sum256(b)
-	return sum[:16]
+// appendSeenKey appends the key of an event ID. A UUID in its usual spelling
+// leads it as it is, so that those made in the order of time (UUIDv7) are
+// inserted side by side, and its source follows as a hash; anything else is
+// hashed with its source.
+func appendSeenKey(b []byte, k store.EventKey) []byte {
+	if len(k.ID) == 36 {
+		if id, err := uuid.Parse(k.ID); err == nil && id.String() == k.ID {
+			sum := sha256.Sum256([]byte(k.Source))
+			return append(append(b, id[:]...), sum[:seenKeySize-len(id)]...)
+		}
+	}
+	whole := make([]byte, 0, 8+len(k.Source)+len(k.ID))
+	whole = binary.BigEndian.AppendUint64(whole, uint64(len(k.Source)))
+	whole = append(append(whole, k.Source...), k.ID...)
+	sum := sha256.Sum256(whole)
+	return append(b, sum[:seenKeySize]...)
 }
 
 // bySlice groups IDs by the slice that they lie in. Horizons are checked here:
@@ -189,10 +203,10 @@ const cutPairs = `WITH RECURSIVE pair(i) AS (SELECT 0 WHERE ?2 > 0 UNION ALL SEL
 // none of the slice's neighbours.
 func (t *seenTables) insertSQL(id sliceID) string {
 	query := cutPairs + `INSERT INTO ` + quote(id.table()) + ` (key, hash)
-		SELECT substr(?1, i * 32 + 1, 16), substr(?1, i * 32 + 17, 16) FROM pair WHERE true`
+		SELECT substr(?1, i * 40 + 1, 24), substr(?1, i * 40 + 25, 16) FROM pair WHERE true`
 	for _, n := range id.neighbours() {
 		if n != id && t.slices[n] != nil {
-			query += ` AND NOT EXISTS (SELECT 1 FROM ` + quote(n.table()) + ` WHERE key = substr(?1, i * 32 + 1, 16))`
+			query += ` AND NOT EXISTS (SELECT 1 FROM ` + quote(n.table()) + ` WHERE key = substr(?1, i * 40 + 1, 24))`
 		}
 	}
 	return query + ` ON CONFLICT (key) DO NOTHING`
@@ -201,13 +215,13 @@ func (t *seenTables) insertSQL(id sliceID) string {
 // pairs writes (key, hash) of some IDs one behind the other, in the order of the
 // keys: a B-tree likes them sorted.
 func pairs(seen []store.Seen, which []int) []byte {
-	all := make([][seenPair]byte, len(which))
+	all := make([][seenPairSize]byte, len(which))
 	for i, at := range which {
-		copy(all[i][:16], seenKey(seen[at].EventKey))
-		copy(all[i][16:], seen[at].Hash[:])
+		appendSeenKey(all[i][:0], seen[at].EventKey)
+		copy(all[i][seenKeySize:], seen[at].Hash[:])
 	}
-	slices.SortFunc(all, func(a, b [seenPair]byte) int { return bytes.Compare(a[:16], b[:16]) })
-	blob := make([]byte, 0, len(all)*seenPair)
+	slices.SortFunc(all, func(a, b [seenPairSize]byte) int { return bytes.Compare(a[:seenKeySize], b[:seenKeySize]) })
+	blob := make([]byte, 0, len(all)*seenPairSize)
 	for i := range all {
 		blob = append(blob, all[i][:]...)
 	}

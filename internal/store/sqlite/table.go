@@ -120,7 +120,7 @@ func appendValues(args []any, columns []store.Column, values []any) ([]any, erro
 		case bool:
 			v = boolean(x)
 		case time.Time:
-			v = x.UTC().Format(store.TimestampLayout)
+			v = store.FormatTimestamp(x)
 		case []byte:
 			if x == nil {
 				v = []byte{} // nil would become NULL
