@@ -27,6 +27,7 @@ type Decoder struct {
 // at all.
 type resolved struct {
 	schema *avro.Schema
+	guard  *guard
 	err    error
 }
 
@@ -60,6 +61,9 @@ func (d *Decoder) Decode(ctx context.Context, f Frame, v any) error {
 	if len(f.Payload) > MaxValueBytes {
 		return fmt.Errorf("%w: %d bytes, over %d", ErrUndecodable, len(f.Payload), MaxValueBytes)
 	}
+	if err := r.guard.check(f.Payload); err != nil {
+		return err
+	}
 	rest, err := r.schema.Decode(f.Payload, v)
 	if err != nil {
 		return fmt.Errorf("%w: %s", ErrUndecodable, avroError(err))
@@ -77,7 +81,11 @@ func (d *Decoder) resolve(ctx context.Context, f Frame) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	r := resolved{schema: writer}
+	wire, err := nodeOf(writer)
+	if err != nil {
+		return resolved{}, fmt.Errorf("%w: %s: %w", ErrIncompatible, f.Schema(), err)
+	}
+	r := resolved{schema: writer, guard: newGuard(wire)}
 	if d.reader != nil {
 		if r.schema, err = avro.Resolve(writer, d.reader); err != nil {
 			r = resolved{err: fmt.Errorf("%w: %s: %s", ErrIncompatible, f.Schema(), clip(err.Error(), maxReason))}

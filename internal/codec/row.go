@@ -235,6 +235,7 @@ func (s *scan) field(f *rowField) (any, error) {
 		return fromEpoch(i, n.unit), err
 	case FormDecimal:
 		return s.decimal(n)
+	case FormJSON:
 	}
 	if n.kind == kindUnion && f.null >= 0 {
 		// A null of the union is the column's NULL, not the JSON value null.
