@@ -126,26 +126,34 @@ func (c *Config) defaults(name string) {
 	}
 }
 
-func (i *Instance) open(ctx context.Context, s *Service, cfg Config) error {
+// handlers builds the projections, and returns them with all of the service's
+// tables.
+func (s *Service) handlers(ctx context.Context, env *environment) ([]*consume.Handler, []*store.Table, error) {
 	var handlers []*consume.Handler
 	tables := make([]*store.Table, 0, len(s.Tables))
 	for _, t := range s.Tables {
 		tables = append(tables, t.table)
 	}
-	env := newEnvironment(s.Schemas, i.registry)
 	for _, p := range s.Projections {
 		h, own, err := p.build(ctx, env)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		handlers = append(handlers, h)
 		tables = append(tables, own...)
+	}
+	return handlers, tables, nil
+}
+
+func (i *Instance) open(ctx context.Context, s *Service, cfg Config) error {
+	handlers, tables, err := s.handlers(ctx, newEnvironment(s.Schemas, i.registry))
+	if err != nil {
+		return err
 	}
 	path, ok := strings.CutPrefix(cfg.Store, "sqlite:")
 	if !ok || path == "" {
 		return fmt.Errorf("store %q: want sqlite:PATH", cfg.Store)
 	}
-	var err error
 	if i.store, err = sqlite.Open(ctx, path, tables); err != nil {
 		return err
 	}

@@ -35,8 +35,7 @@ func move(e firehose.Event[schemas.StockMovement], c *firehose.Changes) error {
 		return errors.New("quantity: out of range")
 	}
 	var sold int64
-	switch e.Data.Reason {
-	case schemas.MovementReasonSold, schemas.MovementReasonReturned:
+	if e.Data.Reason == schemas.MovementReasonSold || e.Data.Reason == schemas.MovementReasonReturned {
 		sold = -quantity
 	}
 	c.Add(stock, firehose.Row{e.Data.SKU}, quantity, sold)

@@ -59,16 +59,20 @@ type cell struct {
 	sums  []int64
 }
 
-// merge looks up what the claims depend on and merges them. An event that turns
-// out to be unusable (a projection refuses it before its entity) gets a failure
-// and the error says so, that it may be set aside first.
-func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
-	m := &merger{
+func newMerger() *merger {
+	return &merger{
+		merged: merged{batch: &store.Batch{}},
 		seen:   map[store.EventKey]store.Hash{},
 		images: map[store.EntityKey]*entity{},
 		tables: map[string]*rows{},
 	}
-	m.batch = &store.Batch{}
+}
+
+// merge looks up what the claims depend on and merges them. An event that turns
+// out to be unusable (a projection refuses it before its entity) gets a failure
+// and the error says so, that it may be set aside first.
+func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
+	m := newMerger()
 	want := lookup(claims)
 	if len(want.Seen)+len(want.Images) > 0 {
 		known, err := e.store.Lookup(ctx, want)

@@ -1,0 +1,31 @@
+package publish
+
+import (
+	"time"
+
+	"firehose/internal/codec"
+	"firehose/schemas"
+)
+
+// Stamp stamps e, an event of t, and returns its encoded value, nil for a
+// tombstone: what Publish does before it sends, for those who send nothing. e
+// has its ID and source already.
+func Stamp(t *schemas.Topic, e *Event, enc *codec.Encoder) ([]byte, error) {
+	if rejected := stamp(&topic{Contract: t.Contract, schema: t.Latest()}, e, time.Now()); rejected != nil {
+		return nil, rejected
+	}
+	if err := e.Validate(); err != nil {
+		return nil, reject(ReasonEnvelope, err)
+	}
+	if e.Tombstone {
+		return nil, nil
+	}
+	value, err := enc.AppendEncode(nil, e.Data)
+	if err != nil {
+		return nil, reject(ReasonData, err)
+	}
+	if err := codec.CheckValue(t.Latest().Avro, e.Data); err != nil {
+		return nil, reject(ReasonData, err)
+	}
+	return value, nil
+}
