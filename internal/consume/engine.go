@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -46,12 +47,13 @@ type Store interface {
 
 // Engine runs one member of a group.
 type Engine struct {
-	cfg      Config
-	store    Store
-	handlers map[string]*Handler
-	client   *kgo.Client
-	mirror   *offsets.Mirror
-	metrics  *metrics
+	cfg       Config
+	store     Store
+	handlers  map[string]*Handler
+	client    *kgo.Client
+	mirror    *offsets.Mirror
+	connected chan struct{} // closed when client and mirror are there
+	metrics   *metrics
 
 	dltOnce sync.Once
 	dlt     *kgo.Client
@@ -75,39 +77,48 @@ func New(cfg Config, s Store) (*Engine, error) {
 		return nil, fmt.Errorf("consume: %w", err)
 	}
 	e := &Engine{
-		cfg:      cfg,
-		store:    s,
-		handlers: map[string]*Handler{},
-		parts:    map[offsets.Partition]*partition{},
-		gaveUp:   map[schemaKey]time.Time{},
-		wakePoll: func() {},
+		cfg:       cfg,
+		store:     s,
+		handlers:  map[string]*Handler{},
+		parts:     map[offsets.Partition]*partition{},
+		gaveUp:    map[schemaKey]time.Time{},
+		wakePoll:  func() {},
+		connected: make(chan struct{}),
 	}
 	e.changed = sync.NewCond(&e.mu)
-	topics := make([]string, 0, len(cfg.Handlers))
 	for _, h := range cfg.Handlers {
 		e.handlers[h.Topic.Topic] = h
-		topics = append(topics, h.Topic.Topic)
 	}
-	slices.Sort(topics)
 	e.metrics = newMetrics(cfg.Metrics, cfg.Group)
-	client, err := kafka.NewClient(cfg.Kafka, append(e.groupOptions(topics), cfg.ClientOptions...)...)
-	if err != nil {
-		return nil, fmt.Errorf("consume: %w", err)
-	}
-	e.client = client
-	e.mirror = offsets.NewMirror(client, cfg.Group, cfg.Log)
 	cfg.Metrics.MustRegister(exporterCollector{e, exporterLag(cfg.Group)})
 	prometheus.WrapRegistererWith(prometheus.Labels{"group": cfg.Group}, cfg.Metrics).MustRegister(lagCollector{e})
 	return e, nil
 }
 
+// connect makes the member's client. It joins the group at once, so its callbacks
+// wait until the engine has it.
+func (e *Engine) connect() error {
+	topics := slices.Sorted(maps.Keys(e.handlers))
+	client, err := kafka.NewClient(e.cfg.Kafka, append(e.groupOptions(topics), e.cfg.ClientOptions...)...)
+	if err != nil {
+		return fmt.Errorf("consume: %w", err)
+	}
+	e.client = client
+	e.mirror = offsets.NewMirror(client, e.cfg.Group, e.cfg.Log)
+	close(e.connected)
+	return nil
+}
+
 // Run consumes until ctx ends, then finishes the transaction in flight, mirrors
 // the positions and leaves the group. abort, if not nil, ends what is still
 // running when the grace time is over. It returns nil after an orderly stop, and
-// an error when the service cannot go on.
+// an error when the service cannot go on. It may be called once.
 func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 	if abort == nil {
 		abort = context.WithoutCancel(ctx)
+	}
+	if err := e.connect(); err != nil {
+		return err
 	}
 	work, cancel := context.WithCancelCause(abort)
 	defer cancel(nil)

@@ -202,15 +202,16 @@ func TestMembersComeAndGo(t *testing.T) {
 	var wg sync.WaitGroup
 	n := 0
 	wg.Go(func() {
-		for ; ; n++ {
+		for tick := time.NewTicker(10 * time.Millisecond); ; {
 			select {
 			case <-stop:
+				tick.Stop()
 				return
-			default:
+			case <-tick.C:
+			}
+			for range 10 {
 				b.client.Produce(t.Context(), b.entry(fmt.Sprint("e", n), "a", 1, int32(n%2)), nil)
-				if n%50 == 0 {
-					_ = b.client.Flush(t.Context())
-				}
+				n++
 			}
 		}
 	})

@@ -38,6 +38,11 @@ func (e *Engine) groupOptions(topics []string) []kgo.Opt {
 // where the store says. While the store or the broker is away it waits, for an
 // error would make the group rebalance over and over.
 func (e *Engine) assign(ctx context.Context, given map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	select {
+	case <-e.connected:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	for attempt := 1; ; attempt++ {
 		err := e.resume(ctx, given)
 		if err == nil {

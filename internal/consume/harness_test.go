@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -75,6 +76,7 @@ type bank struct {
 	store    *sqlite.Store
 	logs     *logBuffer
 	ids      map[string]int
+	running  []*member
 }
 
 func newBank(t *testing.T) *bank {
@@ -209,8 +211,18 @@ func (b *bank) start(s consume.Store, adjust ...func(*consume.Config)) *member {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &member{Engine: eng, stop: cancel, done: make(chan error, 1)}
 	go func() { m.done <- eng.Run(ctx, nil) }()
+	b.running = append(b.running, m)
 	b.t.Cleanup(func() { m.end(b.t) })
 	return m
+}
+
+// members tells what every member is doing.
+func (b *bank) members() string {
+	var s strings.Builder
+	for i, m := range b.running {
+		fmt.Fprintf(&s, "member %d: %+v\n", i, m.Status())
+	}
+	return s.String()
 }
 
 // end stops the member and returns what Run returned.
@@ -309,7 +321,7 @@ func (b *bank) eventually(what string, holds func() error) {
 		}
 		select {
 		case <-ctx.Done():
-			b.t.Fatalf("%s: %v\nlog:\n%s", what, err, b.logs)
+			b.t.Fatalf("%s: %v\n%s\nlog:\n%s", what, err, b.members(), b.logs)
 		case <-tick.C:
 		}
 	}
