@@ -126,26 +126,24 @@ func TestReplayUnansweredIsSentAgain(t *testing.T) {
 	})
 }
 
-// A failing partition fails everything behind, so that order of keys survives
-// any number of unknown outcomes.
+// Where a failure fails everything in flight behind it, as it does in a
+// partition, the order of keys survives any number of unknown outcomes.
 func TestReplayRetriesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data, pub := dataset(t, 4000), newFakeLog(t)
 		rng := rand.New(rand.NewPCG(5, 6))
 		all := recorded(data)
-		broken := map[string]string{} // by key, the event that has to come first
-		pub.outcome = func(_ int, e *publish.Event) error {
-			first, ok := broken[e.Subject]
-			switch {
-			case ok && first != e.ID, rng.IntN(50) == 0:
-				if !ok {
-					broken[e.Subject] = e.ID
-				}
-				return unknown(publish.ReasonBroker)
-			default:
-				delete(broken, e.Subject)
-				return nil
+		broken := map[string]int{} // by key, the attempt before which all fail
+		pub.outcome = func(attempt int, e *publish.Event) error {
+			if rng.IntN(50) == 0 {
+				pub.mu.Lock()
+				broken[e.Subject] = pub.attempts
+				pub.mu.Unlock()
 			}
+			if attempt < broken[e.Subject] {
+				return unknown(publish.ReasonBroker)
+			}
+			return nil
 		}
 		summary, err := producer.Replay(t.Context(), pub, producer.ReplayConfig{Dataset: data})
 		if err != nil || !summary.Done || summary.Retried < 50 {

@@ -151,6 +151,47 @@ func TestSimulateKilled(t *testing.T) {
 	}
 }
 
+// The shop runs ahead of the acknowledgements, its snapshot on disk does not.
+func TestSimulateSnapshotIsNeverAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const answered = 49_900 // the first snapshot is taken after 50,000
+		pub := newFakeLog(t)
+		cfg := producer.SimulateConfig{Shop: simShop, Checkpoint: filepath.Join(t.TempDir(), "sim")}
+		silent := make(chan struct{})
+		pub.wrote = func(int) bool { return true }
+		pub.outcome = func(attempt int, _ *publish.Event) error {
+			if attempt < answered {
+				return nil
+			}
+			<-silent
+			return unknown(publish.ReasonTimeout)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			synctest.Wait()
+			cancel()
+		}()
+		if summary, err := producer.Simulate(ctx, pub, cfg); err != nil || summary.Next != answered {
+			t.Fatalf("got %+v, %v, want it to stop at %d", summary, err, answered)
+		}
+		close(silent)
+		synctest.Wait()
+		sent := len(pub.log)
+		if sent < 50_100 {
+			t.Fatalf("%d events were sent, want the shop to be past its snapshot", sent)
+		}
+		pub.outcome = nil
+		cfg.Count = 1000
+		if _, err := producer.Simulate(t.Context(), pub, cfg); err != nil {
+			t.Fatal(err)
+		}
+		all := simulated(t, simShop, sent)
+		if want := append(all[:sent:sent], all[answered:answered+1000]...); !slices.Equal(pub.log, want) {
+			t.Errorf("the log holds %d events, want %d, then 1,000 again from %d", len(pub.log), sent, answered)
+		}
+	})
+}
+
 func TestSimulateRefuses(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
