@@ -1,28 +1,46 @@
 package kafka
 
 import (
+	"math/rand/v2"
+	"reflect"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Doubt counts the produce requests of a client that went out and were not
-// answered. Whatever they carried may have been written. The client sends it
-// again, and the second answer says nothing about the first attempt: "not
-// authorized" then does not mean that nothing was written.
+// Doubt counts the occasions on which a client may have sent a batch again:
+// produce requests that went out and were not answered, and pauses before a
+// retry, as after REQUEST_TIMED_OUT. What was sent before may have been written,
+// and the answer to the repetition says nothing about that: "not authorized"
+// then does not mean that nothing was written. It counts too much rather than
+// too little; only a batch that a leader appended, answered with
+// NOT_LEADER_OR_FOLLOWER and that was then moved at the broker's hint is missed.
 type Doubt struct{ n atomic.Uint64 }
 
 // DoubtOf returns the count that NewClient installed in the client, or nil in a
 // client from elsewhere.
 func DoubtOf(client *kgo.Client) *Doubt {
-	hooks, _ := client.OptValue(kgo.WithHooks).([]kgo.Hook)
-	for _, h := range hooks {
-		if d, ok := h.(*Doubt); ok {
+	hooks := reflect.ValueOf(client.OptValue(kgo.WithHooks)) // a slice of the client's own type
+	if hooks.Kind() != reflect.Slice {
+		return nil
+	}
+	for i := range hooks.Len() {
+		if d, ok := hooks.Index(i).Interface().(*Doubt); ok {
 			return d
 		}
 	}
 	return nil
+}
+
+// backoff is how long the client waits before it tries again for the nth time.
+func (d *Doubt) backoff(first time.Duration) func(n int) time.Duration {
+	return func(n int) time.Duration {
+		d.n.Add(1)
+		wait := first << min(max(n-1, 0), 4)
+		return wait*4/5 + rand.N(wait*2/5+1) // so that clients do not come back together
+	}
 }
 
 // Count returns the number so far. It only grows.

@@ -36,6 +36,8 @@ type Config struct {
 	// whoever waits for it needs a clock of his own, as publish has.
 	DeliveryTimeout time.Duration
 
+	RetryBackoff time.Duration // the pause before the first retry; it grows up to 16 times; default 200ms
+
 	MaxBatchBytes      int32 // of one partition in one produce request; default 1,000,012, below Kafka's limit of 1,048,588
 	MaxBufferedRecords int   // waiting to be acknowledged; default 100,000
 	MaxBufferedBytes   int   // the same in bytes of keys, values and headers; default 128 MiB
@@ -57,6 +59,7 @@ func (cfg *Config) setDefaults() {
 	or(&cfg.DialTimeout, 5*time.Second)
 	or(&cfg.RequestTimeout, 10*time.Second)
 	or(&cfg.DeliveryTimeout, 30*time.Second)
+	or(&cfg.RetryBackoff, 200*time.Millisecond)
 	or(&cfg.MaxBatchBytes, 1_000_012)
 	or(&cfg.MaxBufferedRecords, 100_000)
 	or(&cfg.MaxBufferedBytes, 128<<20)
@@ -84,6 +87,8 @@ func (cfg *Config) validate() error {
 	switch {
 	case cfg.DialTimeout < 0 || cfg.RequestTimeout < 0 || cfg.DeliveryTimeout < time.Second:
 		return errors.New("timeouts: want positive ones, and a delivery timeout of at least 1s")
+	case cfg.RetryBackoff < time.Millisecond:
+		return fmt.Errorf("retry backoff %s: want at least 1ms", cfg.RetryBackoff)
 	case cfg.RequestTimeout < 100*time.Millisecond:
 		return fmt.Errorf("request timeout %s: want at least 100ms", cfg.RequestTimeout)
 	case cfg.MaxBatchBytes < 1<<10:
@@ -107,12 +112,14 @@ func NewClient(cfg Config, opts ...kgo.Opt) (*kgo.Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("kafka configuration: %w", err)
 	}
+	doubt := new(Doubt)
 	base := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.ClientID(cfg.ClientID),
 		kgo.DialTimeout(cfg.DialTimeout),
 		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
-		kgo.WithHooks(new(Doubt)),
+		kgo.WithHooks(doubt),
+		kgo.RetryBackoffFn(doubt.backoff(cfg.RetryBackoff)),
 		kgo.WithLogger(clientLog{cfg.Log}),
 
 		kgo.RequiredAcks(kgo.AllISRAcks()),

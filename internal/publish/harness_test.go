@@ -50,8 +50,8 @@ func start(t testing.TB, cfg publish.Config, opts ...kgo.Opt) *system {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.schemas.Close)
-	if s.client, err = kafka.NewClient(kafka.Config{Brokers: []string{s.addr}, RequestTimeout: 5 * time.Second},
-		append([]kgo.Opt{kgo.RetryBackoffFn(func(int) time.Duration { return 5 * time.Millisecond }), kgo.MetadataMinAge(10 * time.Millisecond)}, opts...)...); err != nil {
+	if s.client, err = kafka.NewClient(kafka.Config{Brokers: []string{s.addr}, RequestTimeout: 5 * time.Second, RetryBackoff: time.Millisecond},
+		append([]kgo.Opt{kgo.MetadataMinAge(10 * time.Millisecond)}, opts...)...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.client.Close)

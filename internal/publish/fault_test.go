@@ -1,0 +1,324 @@
+package publish_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"firehose/internal/event"
+	"firehose/internal/kafka"
+	"firehose/internal/publish"
+	"firehose/schemas"
+)
+
+// always is a fault of every produce request to the orders.
+func always(err *kerr.Error) kfake.Fault {
+	return kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: schemas.TopicOrders, Err: err, Count: -1}
+}
+
+// stick makes the broker keep produce requests to itself until the returned
+// function is called; then it answers them.
+func (s *system) stick(t *testing.T) (release func()) {
+	held := make(chan struct{})
+	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.KeepControl()
+		s.cluster.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	release = sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release)
+	return release
+}
+
+// A refusal that no attempt can have survived is Rejected, everything else that
+// is not an acknowledgement Unknown.
+func TestOutcomeOfBrokersAnswer(t *testing.T) {
+	for _, test := range []struct {
+		err     *kerr.Error
+		outcome publish.Outcome
+		reason  string
+	}{
+		{kerr.MessageTooLarge, publish.Rejected, publish.ReasonTooLarge},
+		{kerr.RecordListTooLarge, publish.Rejected, publish.ReasonTooLarge},
+		{kerr.InvalidRecord, publish.Rejected, publish.ReasonRefused},
+		{kerr.InvalidTimestamp, publish.Rejected, publish.ReasonRefused},
+		{kerr.PolicyViolation, publish.Rejected, publish.ReasonRefused},
+		{kerr.TopicAuthorizationFailed, publish.Rejected, publish.ReasonUnauthorized},
+		{kerr.ClusterAuthorizationFailed, publish.Rejected, publish.ReasonUnauthorized},
+		{kerr.UnknownTopicOrPartition, publish.Unknown, publish.ReasonBroker}, // the client tried again, and brokers that start say it too
+		{kerr.RequestTimedOut, publish.Unknown, publish.ReasonTimeout},
+		{kerr.NotLeaderForPartition, publish.Unknown, publish.ReasonTimeout},
+		{kerr.NotEnoughReplicas, publish.Unknown, publish.ReasonTimeout},
+		{kerr.NotEnoughReplicasAfterAppend, publish.Unknown, publish.ReasonTimeout},
+		{kerr.UnknownServerError, publish.Unknown, publish.ReasonBroker},
+		{kerr.KafkaStorageError, publish.Unknown, publish.ReasonTimeout},
+	} {
+		t.Run(test.err.Message, func(t *testing.T) {
+			cfg := config()
+			if test.reason == publish.ReasonTimeout {
+				cfg.Timeout = 150 * time.Millisecond
+			}
+			s := start(t, cfg)
+			fault := s.cluster.Fault(always(test.err))
+			e := placed("order-1")
+			failure := wantError(t, get(t, s.send(t.Context(), e)), test.outcome, test.reason)
+			if failure.EventID != e.ID || e.ID == "" {
+				t.Errorf("the answer names event %q, want %q", failure.EventID, e.ID)
+			}
+			fault.Remove()
+			if a := get(t, s.send(t.Context(), placed("order-2"))); a.err != nil {
+				t.Errorf("after the fault: %v", a.err)
+			}
+			written := 0
+			for _, r := range s.records(t, schemas.TopicOrders) {
+				if string(r.Key) == "order-1" {
+					written++
+				}
+			}
+			if test.outcome == publish.Rejected && written != 0 {
+				t.Error("rejected, and yet written")
+			}
+			if written > 1 {
+				t.Errorf("written %d times", written)
+			}
+		})
+	}
+}
+
+// The client sends again what it does not know the fate of, and the broker drops
+// the repetition: the answer is the first attempt's place.
+func TestAppendedWithTooFewReplicasThenAcknowledged(t *testing.T) {
+	s := start(t, config())
+	s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicasAfterAppend, Count: 2})
+	a := get(t, s.send(t.Context(), placed("order-1")))
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	records := s.records(t, schemas.TopicOrders)
+	if len(records) != 1 || records[0].Offset != a.Offset || records[0].Partition != a.Partition {
+		t.Errorf("got %d records and receipt %+v, want one at its place", len(records), a.Receipt)
+	}
+}
+
+// A refusal after a lost answer says nothing about the attempt before it.
+func TestRefusalAfterDisconnectIsUnknown(t *testing.T) {
+	s := start(t, config())
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.Fault(always(kerr.TopicAuthorizationFailed))
+		return nil, errors.New("cut"), true
+	})
+	wantError(t, get(t, s.send(t.Context(), placed("order-1"))), publish.Unknown, publish.ReasonBroker)
+	// The next one was never in doubt.
+	wantError(t, get(t, s.send(t.Context(), placed("order-2"))), publish.Rejected, publish.ReasonUnauthorized)
+}
+
+func TestDisconnectedForGoodIsUnknown(t *testing.T) {
+	cfg := config()
+	cfg.Timeout = 150 * time.Millisecond
+	s := start(t, cfg)
+	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.KeepControl()
+		return nil, errors.New("cut"), true
+	})
+	wantError(t, get(t, s.send(t.Context(), placed("order-1"))), publish.Unknown, publish.ReasonTimeout)
+}
+
+func TestStuckBrokerAnsweredByOurClockAndLateAckCounted(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	cfg := config()
+	cfg.Timeout = 150 * time.Millisecond
+	cfg.MaxRecords = 1
+	cfg.Metrics = registry
+	s := start(t, cfg)
+	release := s.stick(t)
+	answers := s.send(t.Context(), placed("order-1"))
+	wantError(t, get(t, answers), publish.Unknown, publish.ReasonTimeout)
+	// The client still holds it, and its place with it.
+	if err := s.TryPublish(t.Context(), placed("order-2"), func(publish.Receipt, error) {}); !errors.Is(err, publish.ErrFull) {
+		t.Errorf("got %v, want ErrFull", err)
+	}
+	release()
+	if a := get(t, s.send(t.Context(), placed("order-3"))); a.err != nil { // waits for the place
+		t.Errorf("after the broker is back: %v", a.err)
+	}
+	if got := counter(t, registry, "firehose_producer_late_total"); got != 1 {
+		t.Errorf("late_total is %v, want 1", got)
+	}
+	select {
+	case a := <-answers:
+		t.Errorf("answered again: %+v", a)
+	default:
+	}
+	if got := len(s.records(t, schemas.TopicOrders)); got != 2 {
+		t.Errorf("got %d records, want the late one and the one after it", got)
+	}
+}
+
+func TestDeletedTopicIsRejectedAndRecreatedOneFound(t *testing.T) {
+	s := start(t, config())
+	before := get(t, s.send(t.Context(), placed("order-1")))
+	if before.err != nil {
+		t.Fatal(before.err)
+	}
+	if err := s.cluster.DeleteTopic(schemas.TopicOrders); err != nil {
+		t.Fatal(err)
+	}
+	if a := get(t, s.send(t.Context(), placed("order-2"))); a.err == nil { // tried more than once: not known
+		t.Error("acknowledged by a deleted topic")
+	}
+	wantError(t, get(t, s.send(t.Context(), placed("order-2"))), publish.Rejected, publish.ReasonUnknownTopic)
+	topic, _ := schemas.Shop().Topic(schemas.TopicOrders)
+	if _, err := kafka.ApplyTopics(t.Context(), s.client, []kafka.Topic{kafka.EventTopic(topic.Contract, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		a := get(t, s.send(t.Context(), placed("order-3")))
+		if a.err == nil {
+			if a.TopicID == before.TopicID || a.TopicID != fmt.Sprintf("%x", s.cluster.TopicInfo(schemas.TopicOrders).TopicID) {
+				t.Errorf("topic ID %s, was %s before", a.TopicID, before.TopicID)
+			}
+			break
+		}
+		if !errors.Is(a.err, publish.ErrRejected) || time.Now().After(deadline) {
+			t.Fatalf("recreated topic: %v", a.err)
+		}
+	}
+	for _, r := range s.records(t, schemas.TopicOrders) {
+		if string(r.Key) != "order-3" {
+			t.Errorf("%s is there", r.Key)
+		}
+	}
+}
+
+// Every event is answered exactly once; what is acknowledged is at its place;
+// what is rejected is not there. An event may be there twice: the client gives up
+// a producer's sequence when it has to fail a batch of it.
+func TestHistoryUnderFaults(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	cfg := config()
+	cfg.MaxRecords = 200
+	cfg.Timeout = 2 * time.Second
+	s := start(t, cfg)
+	var mu sync.Mutex // the cluster asks from one goroutine, but the race detector cannot know
+	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		if random.IntN(10) == 0 {
+			return nil, errors.New("cut"), true
+		}
+		return nil, nil, false
+	})
+	faults := []*kerr.Error{
+		kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut, kerr.NotLeaderForPartition, kerr.UnknownServerError,
+		kerr.TopicAuthorizationFailed, kerr.NotEnoughReplicas,
+	}
+	const senders, each = 4, 500
+	var history sync.Map // event ID to []answer
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			for i := range each {
+				if i%25 == 0 {
+					mu.Lock()
+					err := faults[random.IntN(len(faults))]
+					part := random.Int32N(8)
+					mu.Unlock()
+					s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{part}, Err: err})
+				}
+				e := placed(fmt.Sprintf("order-%d", i%50))
+				e.ID = event.NewID()
+				id := e.ID
+				var answers []answer
+				s.Publish(t.Context(), e, func(r publish.Receipt, err error) {
+					answers = append(answers, answer{r, err})
+					history.Store(id, answers)
+				})
+			}
+		})
+	}
+	all.Wait()
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.Flush(t.Context()); err != nil { // late ones, too
+		t.Fatal(err)
+	}
+	type place struct {
+		partition int32
+		offset    int64
+	}
+	found := map[string][]place{}
+	for _, r := range s.records(t, schemas.TopicOrders) {
+		e, err := event.ParseHeaders(r.Headers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[e.ID] = append(found[e.ID], place{r.Partition, r.Offset})
+	}
+	outcomes := map[publish.Outcome]int{}
+	answered := 0
+	history.Range(func(key, value any) bool {
+		id, answers := key.(string), value.([]answer)
+		answered++
+		if len(answers) != 1 {
+			t.Errorf("%s: %d answers", id, len(answers))
+		}
+		a := answers[0]
+		var e *publish.Error
+		switch places := found[id]; {
+		case a.err == nil:
+			outcomes[publish.Acknowledged]++
+			if !slices.Contains(places, place{a.Partition, a.Offset}) {
+				t.Errorf("%s: receipt %+v, found at %v", id, a.Receipt, places)
+			}
+		case errors.As(a.err, &e):
+			outcomes[e.Outcome]++
+			if e.Outcome == publish.Rejected && len(places) > 0 {
+				t.Errorf("%s: %v, found at %v", id, e, places)
+			}
+		default:
+			t.Errorf("%s: %v", id, a.err)
+		}
+		return true
+	})
+	t.Logf("outcomes: %v", outcomes)
+	if answered != senders*each {
+		t.Errorf("%d events answered, want %d", answered, senders*each)
+	}
+	if outcomes[publish.Acknowledged] == 0 || outcomes[publish.Acknowledged] == answered {
+		t.Error("the faults did not happen, or nothing else did")
+	}
+}
+
+func counter(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
