@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -29,9 +30,12 @@ func classOf(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return store.ErrTransient
 	}
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return store.ErrTransient
+	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
-		return store.ErrTransient
+		return store.ErrFatal // the driver refuses the call: a fault of this package
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE:

@@ -332,3 +332,54 @@ func TestFull(t *testing.T) {
 	s.LimitPages(t, 1<<20)
 	mustApply(t, s, &at, big)
 }
+
+// TestCancelledMidway: a context that ends between the rows ends the
+// transaction, and nothing of it stays.
+func TestCancelledMidway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	s := mustOpen(t, path, things())
+	at := start(t, s, "shop.things")
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Trace(func(stage string) {
+		if stage == "positions" {
+			cancel()
+		}
+	})
+	var rows []store.Row
+	for i := range 1000 {
+		rows = append(rows, thing(fmt.Sprintf("%05d", i), "one", 1))
+	}
+	b := put(things(), rows...)
+	b.Moves = []store.Move{{From: at, Next: 1}}
+	if _, err := s.Apply(ctx, b); !errors.Is(err, store.ErrTransient) || !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want ErrTransient and context.Canceled", err)
+	}
+	if got := start(t, s, "shop.things"); got != at {
+		t.Errorf("got position %v, want %v", got, at)
+	}
+	if got, err := read(t.Context(), path, `SELECT count(*) FROM firehose_things`); err != nil || fmt.Sprint(got) != "[[0]]" {
+		t.Errorf("got %v rows, %v, want none", got, err)
+	}
+	mustApply(t, s, &at, b)
+}
+
+// TestNoPayloadInErrors: an error names table and column and holds nothing of
+// the record.
+func TestNoPayloadInErrors(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "test.db"), things())
+	at := start(t, s, "shop.things")
+	const canary = "canary-7f3a"
+	for _, r := range []store.Row{
+		{Key: []any{canary}, Values: []any{canary + "\x00"}},
+		{Key: []any{canary}, Values: []any{nil}},
+		{Key: []any{canary}, Values: []any{[]byte(canary)}},
+		{Key: []any{canary + "\xff"}, Values: []any{canary}},
+	} {
+		b := put(things(), r)
+		b.Moves = []store.Move{{From: at, Next: 1}}
+		_, err := s.Apply(t.Context(), b)
+		if !errors.Is(err, store.ErrRefused) || strings.Contains(err.Error(), canary) {
+			t.Errorf("got error %v, want ErrRefused without the value", err)
+		}
+	}
+}

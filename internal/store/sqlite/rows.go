@@ -176,7 +176,7 @@ func renderStored(t *table, deleted bool, values []driver.Value) (encoding strin
 			}
 		case string:
 			object[c.Name] = v
-			if c.Type == store.JSON {
+			if c.Type == store.JSON && json.Valid([]byte(v)) {
 				object[c.Name] = json.RawMessage(v)
 			}
 		case float64:

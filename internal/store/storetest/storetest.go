@@ -72,7 +72,10 @@ func Run(t *testing.T, open Opener) {
 		{"any order", testAnyOrder},
 		{"closed", testClosed},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, open) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, open)
+		})
 	}
 }
 
