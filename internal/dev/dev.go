@@ -101,6 +101,12 @@ func (c *command) validate() error {
 	case c.exitWhenIdle && c.simulate > 0:
 		return service.Usagef("--exit-when-idle: --simulate never ends; give one of them")
 	}
+	// On loopback unless told otherwise: ":8080" names no host.
+	for _, addr := range []*string{&c.listen, &c.kafkaListen, &c.registryListen, &c.admin.Addr} {
+		if strings.HasPrefix(*addr, ":") {
+			*addr = "127.0.0.1" + *addr
+		}
+	}
 	if c.replay != "" {
 		d, err := producer.DatasetNamed(c.replay)
 		if err != nil {

@@ -3,6 +3,7 @@ package dev
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 
@@ -21,18 +22,28 @@ func (s *system) printStart(w io.Writer, admin string) {
 		registry = " --registry " + word(s.registry.URL())
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "  broker    %s\n  registry  %s\n  events    http://%s/v1/events/{type}\n", s.broker.Addr(), s.registry.URL(), s.server.Addr())
+	door := "http://" + reachable(s.server.Addr()) + "/v1/events/"
+	fmt.Fprintf(&b, "  broker     %s\n  registry   %s\n  events     %s{type}\n", s.broker.Addr(), s.registry.URL(), door)
 	if admin != "" {
-		fmt.Fprintf(&b, "  admin     http://%s/metrics\n", admin)
+		fmt.Fprintf(&b, "  admin      http://%s/metrics\n", reachable(admin))
 	}
 	for _, m := range s.members {
-		fmt.Fprintf(&b, "  %-9s %s\n", m.name, m.store)
+		fmt.Fprintf(&b, "  %-10s %s\n", m.name, m.store)
 	}
-	fmt.Fprintf(&b, "\nTry next, in another terminal: send an event, see its record, see what it changed\n")
-	fmt.Fprintf(&b, "  curl -H 'Content-Type: application/json' http://%s/v1/events/shop.stock.moved -d '%s'\n", s.server.Addr(), tryEvent)
+	fmt.Fprintf(&b, "\nTry next, in another terminal: send an event, see the newest records, see what it changed\n")
+	fmt.Fprintf(&b, "  curl -H 'Content-Type: application/json' %sshop.stock.moved -d '%s'\n", door, tryEvent)
 	fmt.Fprintf(&b, "  kcat -q -b %s -t shop.stock-movements -C -e -o -1 -f '%%R%%s' | %s decode%s\n", s.broker.Addr(), program, registry)
 	fmt.Fprintf(&b, "  sqlite3 -header %s \"SELECT * FROM stock WHERE sku = 'try-me'\"\n\n", word(s.cfg.path("inventory.db")))
 	_, _ = io.WriteString(w, b.String()) // nobody reads hints that cannot be written
+}
+
+// reachable is a listener's address for a client on this machine.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return addr
+	}
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 // word quotes a word for the shell where it has to be.

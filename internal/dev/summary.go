@@ -72,7 +72,9 @@ func (s *summary) print(w io.Writer, asJSON bool) error {
 	fmt.Fprintf(&b, "  sent %s events in %.1f s, %s events/s\n",
 		grouped(s.Sent.Events), s.Seconds, grouped(int64(s.Sent.PerSecond)))
 	for _, topic := range slices.Sorted(maps.Keys(s.Sent.ByTopic)) {
-		fmt.Fprintf(&b, "    %-22s %10s\n", topic, grouped(s.Sent.ByTopic[topic]))
+		if n := s.Sent.ByTopic[topic]; n > 0 {
+			fmt.Fprintf(&b, "    %-22s %10s\n", topic, grouped(n))
+		}
 	}
 	if s.Sent.Again > 0 {
 		fmt.Fprintf(&b, "    %-22s %10s\n", "sent again", grouped(s.Sent.Again))
