@@ -61,6 +61,8 @@ func heap(f func()) uint64 {
 	stop, done := make(chan struct{}), make(chan uint64)
 	go func() {
 		var most uint64
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
 		for {
 			runtime.ReadMemStats(&now)
 			if now.HeapInuse > before.HeapInuse {
@@ -70,8 +72,7 @@ func heap(f func()) uint64 {
 			case <-stop:
 				done <- most
 				return
-			default:
-				runtime.Gosched()
+			case <-tick.C:
 			}
 		}
 	}()

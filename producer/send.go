@@ -81,9 +81,10 @@ func Send(ctx context.Context, cfg SendConfig, inputs ...Input) (Sent, error) {
 	chunks := read(reading, inputs, cfg.MaxEvent+attributeRoom)
 	// What has been read is finished: the waiting for room and for outcomes is
 	// bounded by the publisher's timeout, so ctx is not passed on.
+	interrupted := false // written by the reading side, read when all is done
 	err := pipe.run(context.WithoutCancel(ctx), func() (*chunk, error) {
 		if ctx.Err() != nil {
-			s.sent.Interrupted = true
+			interrupted = true
 			return nil, nil
 		}
 		select {
@@ -93,10 +94,11 @@ func Send(ctx context.Context, cfg SendConfig, inputs ...Input) (Sent, error) {
 			}
 			return c.chunk, c.err
 		case <-ctx.Done():
-			s.sent.Interrupted = true
+			interrupted = true
 			return nil, nil
 		}
 	}, func(c *chunk) error { return s.answer(ctx, c) })
+	s.sent.Interrupted = interrupted
 	s.progress.end(s.sent)
 	if err != nil {
 		return s.sent, fmt.Errorf("send: %w", err)
