@@ -97,15 +97,22 @@ func (c *decode) write(ctx context.Context, values *values, out *bufio.Writer, v
 	return nil
 }
 
+// nullText is what kcat -Z writes for a tombstone's value, behind its length. As
+// a length it would be beyond maxFrame, so it cannot be the next record.
+const nullText = "NULL"
+
 // readFrame reads one length and its value; nil is a tombstone. io.EOF is the
 // end between two values.
-func readFrame(in io.Reader) ([]byte, error) {
+func readFrame(in *bufio.Reader) ([]byte, error) {
 	var length [4]byte
 	switch n, err := io.ReadFull(in, length[:]); {
 	case errors.Is(err, io.EOF) && n == 0:
 		return nil, io.EOF
 	case err != nil:
 		return nil, fmt.Errorf("%w: the input ends in a length", codec.ErrUndecodable)
+	}
+	if string(length[:]) == nullText {
+		return readFrame(in)
 	}
 	n := binary.BigEndian.Uint32(length[:])
 	if n == nullLength {

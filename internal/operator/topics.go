@@ -127,10 +127,12 @@ func (c *topicsApply) groupTopics(ctx context.Context, client *kafka.Client, man
 // applied is what became of one declared topic.
 type applied struct {
 	Topic      string              `json:"topic"`
-	Outcome    string              `json:"outcome"` // created, configured, differs, unchanged
+	Outcome    string              `json:"outcome"` // created, configured, differs or unchanged
 	Partitions int32               `json:"partitions"`
 	Changes    []kafka.TopicChange `json:"changes,omitempty"`
 }
+
+const unchanged = "unchanged"
 
 func apply(ctx context.Context, client *kafka.Client, topics []kafka.Topic) ([]applied, error) {
 	var outcomes []applied
@@ -139,7 +141,7 @@ func apply(ctx context.Context, client *kafka.Client, topics []kafka.Topic) ([]a
 		if err != nil {
 			return outcomes, err
 		}
-		a := applied{Topic: t.Name, Outcome: "unchanged", Partitions: t.Partitions}
+		a := applied{Topic: t.Name, Outcome: unchanged, Partitions: t.Partitions}
 		for _, change := range changes {
 			if change.Kind != kafka.Created {
 				a.Changes = append(a.Changes, change)
@@ -159,18 +161,21 @@ func (c *topicsApply) print(outcomes []applied) error {
 	}
 	var rows [][]string
 	for _, a := range outcomes {
-		what := plural(int(a.Partitions), "partition")
-		if a.Outcome != string(kafka.Created) {
-			what = ""
+		var what []string
+		switch a.Outcome {
+		case string(kafka.Created):
+			what = append(what, plural(int(a.Partitions), "partition"))
+		case unchanged:
+			what = append(what, "as declared")
 		}
 		for _, change := range a.Changes {
 			text := fmt.Sprintf("%s: %s → %s", change.Key, printable(change.From), printable(change.To))
 			if change.Kind == kafka.Differs {
 				text = fmt.Sprintf("%s: %s, declared %s; left as it is", change.Key, printable(change.From), printable(change.To))
 			}
-			what = strings.TrimPrefix(what+"; "+text, "; ")
+			what = append(what, text)
 		}
-		rows = append(rows, []string{a.Topic, a.Outcome, what})
+		rows = append(rows, []string{a.Topic, a.Outcome, strings.Join(what, "; ")})
 	}
 	return printTable(c.Out, []string{"TOPIC", "OUTCOME", "WHAT"}, rows)
 }
