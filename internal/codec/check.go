@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,95 +20,107 @@ func CheckValue(s *avro.Schema, v any) error {
 	if err != nil {
 		return err
 	}
-	var c checker
+	var found *fault
 	if m, ok := v.(map[string]any); ok {
-		return c.dynamic(n, m, 0)
+		found = checkDynamic(n, m, 0)
+	} else {
+		found = checkTyped(n, reflect.ValueOf(v), 0)
 	}
-	return c.reflected(n, reflect.ValueOf(v), 0)
+	if found == nil {
+		return nil
+	}
+	slices.Reverse(found.path)
+	return &FieldError{Field: joinPath(found.path), Problem: found.problem}
 }
 
-type checker struct{ path []step }
-
-func (c *checker) fail(problem string) error {
-	return &FieldError{Field: joinPath(c.path), Problem: problem}
+// fault is what a check found. Its path grows on the way out, from the inside,
+// so that values without one cost no bookkeeping.
+type fault struct {
+	path    []step
+	problem string
 }
 
-func (c *checker) text(s string) error {
+// in says where the fault lies; nil stays nil.
+func (f *fault) in(st step) *fault {
+	if f != nil {
+		f.path = append(f.path, st)
+	}
+	return f
+}
+
+func checkText(s string) *fault {
 	switch {
 	case strings.IndexByte(s, 0) >= 0:
-		return c.fail("holds U+0000")
+		return &fault{problem: "holds U+0000"}
 	case !utf8.ValidString(s):
-		return c.fail("invalid UTF-8")
+		return &fault{problem: "invalid UTF-8"}
 	}
 	return nil
 }
 
-func (c *checker) float(f float64) error {
+func checkFloat(f float64) *fault {
 	if math.IsNaN(f) {
-		return c.fail("is NaN")
+		return &fault{problem: "is NaN"}
 	}
 	return nil
 }
 
-func (c *checker) in(st step, check func() error) error {
-	c.path = append(c.path, st)
-	err := check()
-	c.path = c.path[:len(c.path)-1]
-	return err
+func checkDepth(depth int) *fault {
+	if depth > 1000 { // as deep as the Avro library goes
+		return &fault{problem: "nested too deep"}
+	}
+	return nil
 }
 
-// dynamic checks what decoding into an any gives. n is nil where the branch of
-// a union is not known.
-func (c *checker) dynamic(n *node, v any, depth int) error {
-	if depth > 1000 {
-		return c.fail("nested too deep")
+// checkDynamic checks what decoding into an any gives. n is nil where the branch
+// of a union is not known.
+func checkDynamic(n *node, v any, depth int) *fault {
+	if f := checkDepth(depth); f != nil {
+		return f
 	}
 	switch v := v.(type) {
 	case nil, bool, int32, int64, int:
 		return nil
 	case string:
-		return c.text(v)
+		return checkText(v)
 	case float64:
-		return c.float(v)
+		return checkFloat(v)
 	case float32:
-		return c.float(float64(v))
+		return checkFloat(float64(v))
 	case []byte:
 		if n = n.only(); n != nil && n.kind == kindString {
-			return c.text(string(v))
+			return checkText(string(v))
 		}
 		return nil
 	case []any:
 		n = n.only()
 		for i, e := range v {
-			if err := c.in(step{index: i}, func() error { return c.dynamic(n.item(), e, depth+1) }); err != nil {
-				return err
+			if f := checkDynamic(n.item(), e, depth+1); f != nil {
+				return f.in(step{index: i})
 			}
 		}
 		return nil
 	case map[string]any:
-		n = n.only()
-		if n != nil && n.kind == kindRecord {
+		if n = n.only(); n != nil && n.kind == kindRecord {
 			for i := range n.fields {
-				f := &n.fields[i]
-				if err := c.in(step{name: f.name}, func() error { return c.dynamic(f.node, v[f.name], depth+1) }); err != nil {
-					return err
+				if f := checkDynamic(n.fields[i].node, v[n.fields[i].name], depth+1); f != nil {
+					return f.in(step{name: n.fields[i].name})
 				}
 			}
 			return nil
 		}
-		return c.in(step{index: anyKey}, func() error {
-			for k, e := range v {
-				if err := c.text(k); err != nil {
-					return err
-				}
-				if err := c.dynamic(n.item(), e, depth+1); err != nil {
-					return err
-				}
+		for k, e := range v {
+			f := checkText(k)
+			if f == nil {
+				f = checkDynamic(n.item(), e, depth+1)
 			}
-			return nil
-		})
+			if f != nil {
+				return f.in(step{index: anyKey})
+			}
+		}
+		return nil
 	}
-	return c.reflected(n, reflect.ValueOf(v), depth)
+	return checkTyped(n, reflect.ValueOf(v), depth)
 }
 
 // only returns the node of a value that is not null: the one branch there is of
@@ -136,10 +149,11 @@ func (n *node) item() *node {
 	return n.items
 }
 
-// reflected checks typed values.
-func (c *checker) reflected(n *node, v reflect.Value, depth int) error {
-	if depth > 1000 {
-		return c.fail("nested too deep")
+// checkTyped checks structs, and what else is not what decoding into an any
+// gives.
+func checkTyped(n *node, v reflect.Value, depth int) *fault {
+	if f := checkDepth(depth); f != nil {
+		return f
 	}
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
@@ -147,67 +161,74 @@ func (c *checker) reflected(n *node, v reflect.Value, depth int) error {
 		}
 		v = v.Elem()
 	}
-	if !v.IsValid() || v.Type() == timeType {
+	if !v.IsValid() {
+		return nil
+	}
+	t := v.Type()
+	if t == timeType {
 		return nil
 	}
 	n = n.only()
-	if v.Kind() != reflect.String && v.Type().Implements(textMarshaler) && (n == nil || n.kind == kindString) {
+	if v.Kind() != reflect.String && (n == nil || n.kind == kindString) && t.NumMethod() > 0 && t.Implements(textMarshaler) {
 		text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
 		if err != nil {
-			return c.fail("cannot be written as text")
+			return &fault{problem: "cannot be written as text"}
 		}
-		return c.text(string(text))
+		return checkText(string(text))
 	}
 	switch v.Kind() {
 	case reflect.String:
 		if n != nil && (n.kind == kindBytes || n.kind == kindFixed) {
 			return nil
 		}
-		return c.text(v.String())
+		return checkText(v.String())
 	case reflect.Float32, reflect.Float64:
-		return c.float(v.Float())
+		return checkFloat(v.Float())
 	case reflect.Struct:
-		return c.structure(n, v, depth)
+		return checkStruct(n, v, depth)
 	case reflect.Map:
-		for it := v.MapRange(); it.Next(); {
-			child := n.item()
-			st := step{index: anyKey}
-			if n != nil && n.kind == kindRecord {
-				i, ok := n.byName[it.Key().String()]
-				if !ok {
-					continue
-				}
-				child, st = n.fields[i].node, step{name: n.fields[i].name}
-			}
-			err := c.in(st, func() error {
-				if err := c.text(it.Key().String()); err != nil {
-					return err
-				}
-				return c.reflected(child, it.Value(), depth+1)
-			})
-			if err != nil {
-				return err
-			}
-		}
+		return checkMap(n, v, depth)
 	case reflect.Slice, reflect.Array:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
+		if t.Elem().Kind() == reflect.Uint8 {
 			if n != nil && n.kind == kindString && v.Kind() == reflect.Slice {
-				return c.text(string(v.Bytes()))
+				return checkText(string(v.Bytes()))
 			}
 			return nil
 		}
 		for i := range v.Len() {
-			c.path = append(c.path, step{index: i})
-			if err := c.reflected(n.item(), v.Index(i), depth+1); err != nil {
-				return err
+			if f := checkTyped(n.item(), v.Index(i), depth+1); f != nil {
+				return f.in(step{index: i})
 			}
-			c.path = c.path[:len(c.path)-1]
 		}
 	}
 	return nil
 }
 
 var textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+
+func checkMap(n *node, v reflect.Value, depth int) *fault {
+	if v.Type().Key().Kind() != reflect.String {
+		return nil // the encoder refuses it
+	}
+	for it := v.MapRange(); it.Next(); {
+		child, st := n.item(), step{index: anyKey}
+		if n != nil && n.kind == kindRecord {
+			i, ok := n.byName[it.Key().String()]
+			if !ok {
+				continue
+			}
+			child, st = n.fields[i].node, step{name: n.fields[i].name}
+		}
+		f := checkText(it.Key().String())
+		if f == nil {
+			f = checkTyped(child, it.Value(), depth+1)
+		}
+		if f != nil {
+			return f.in(st)
+		}
+	}
+	return nil
+}
 
 // checkedField is a struct field that can hold what a check may refuse.
 type checkedField struct {
@@ -217,7 +238,7 @@ type checkedField struct {
 
 var checkedFields cache[reflect.Type, []checkedField]
 
-func (c *checker) structure(n *node, v reflect.Value, depth int) error {
+func checkStruct(n *node, v reflect.Value, depth int) *fault {
 	t := v.Type()
 	fields, ok := checkedFields.get(t)
 	if !ok {
@@ -245,11 +266,9 @@ func (c *checker) structure(n *node, v reflect.Value, depth int) error {
 		if err != nil {
 			continue // in an embedded pointer that is nil
 		}
-		c.path = append(c.path, step{name: fields[i].name})
-		if err := c.reflected(child, f, depth+1); err != nil {
-			return err
+		if f := checkTyped(child, f, depth+1); f != nil {
+			return f.in(step{name: fields[i].name})
 		}
-		c.path = c.path[:len(c.path)-1]
 	}
 	return nil
 }

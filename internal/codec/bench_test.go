@@ -1,0 +1,165 @@
+package codec_test
+
+import (
+	"testing"
+
+	"github.com/linkedin/goavro/v2"
+
+	"firehose/internal/codec"
+	"firehose/schemas"
+)
+
+// An order of twelve fields and three lines: ours with the wire format's framing
+// included, bare twmb/avro, and goavro.
+
+func BenchmarkEncode(b *testing.B) {
+	s := orders(b).Latest()
+	order := anOrder()
+	b.Run("codec", func(b *testing.B) {
+		enc, buf := codec.NewEncoder(s, 1), make([]byte, 0, 1024)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := enc.AppendEncode(buf, order); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("twmb", func(b *testing.B) {
+		buf := make([]byte, 0, 1024)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Avro.AppendEncode(buf, order); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("goavro", func(b *testing.B) {
+		foreign, native := goavroOrder(b)
+		buf := make([]byte, 0, 1024)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := foreign.BinaryFromNative(buf, native); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	s := orders(b).Latest()
+	value, err := codec.NewEncoder(s, 1).AppendEncode(nil, anOrder())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("codec", func(b *testing.B) {
+		d := codec.NewDecoder(fakeRegistry(b, s.Text), s.Avro)
+		var order schemas.Order
+		b.ReportAllocs()
+		for b.Loop() {
+			frame, err := codec.ParseFrame(value, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := d.Decode(b.Context(), frame, &order); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("twmb", func(b *testing.B) {
+		var order schemas.Order
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Avro.Decode(value[5:], &order); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("goavro", func(b *testing.B) {
+		foreign, _ := goavroOrder(b)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, _, err := foreign.NativeFromBinary(value[5:]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// What a consumer does with an order besides decoding it.
+func BenchmarkCheckValue(b *testing.B) {
+	s, order := orders(b).Latest(), anOrder()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := codec.CheckValue(s.Avro, order); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkKeyAndVersion(b *testing.B) {
+	s, order := orders(b).Latest(), anOrder()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := codec.Key(s, order); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := codec.Version(s, order); err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := codec.Time(s, order); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParseJSON(b *testing.B) {
+	s := orders(b).Latest()
+	text, err := codec.AppendJSON(nil, s.Avro, anOrder())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := codec.ParseJSON(s.Avro, text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAppendJSON(b *testing.B) {
+	s := orders(b).Latest()
+	text, err := codec.AppendJSON(nil, s.Avro, anOrder())
+	if err != nil {
+		b.Fatal(err)
+	}
+	v, err := codec.ParseJSON(s.Avro, text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if text, err = codec.AppendJSON(text[:0], s.Avro, v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// goavroOrder is anOrder as goavro wants it.
+func goavroOrder(b *testing.B) (*goavro.Codec, any) {
+	b.Helper()
+	s := orders(b).Latest()
+	foreign, err := goavro.NewCodec(s.Text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	raw, err := s.Avro.Encode(anOrder())
+	if err != nil {
+		b.Fatal(err)
+	}
+	native, _, err := foreign.NativeFromBinary(raw)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return foreign, native
+}

@@ -1,0 +1,136 @@
+package codec_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"firehose/internal/codec"
+	"firehose/schemas"
+)
+
+func TestKeyVersionAndTime(t *testing.T) {
+	s := orders(t).Latest()
+	dynamic := map[string]any{"order_id": "o-000000042", "version": int64(3), "updated_at": time.UnixMicro(852163200123456).UTC()}
+	for _, tc := range []struct {
+		name string
+		v    any
+	}{
+		{"struct", anOrder()},
+		{"map", dynamic},
+		{"pointer to a map in an any", func() *any { var v any = dynamic; return &v }()},
+		{"raw time", map[string]any{"order_id": "o-000000042", "version": 3, "updated_at": int64(852163200123456)}},
+		{"embedded", &struct {
+			*schemas.Order
+			Note int `avro:"-"`
+		}{Order: anOrder()}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got, err := codec.Key(s, tc.v); got != "o-000000042" || err != nil {
+				t.Errorf("key: got %q, %v", got, err)
+			}
+			if got, err := codec.Version(s, tc.v); got != 3 || err != nil {
+				t.Errorf("version: got %d, %v", got, err)
+			}
+			got, ok, err := codec.Time(s, tc.v)
+			if !got.Equal(time.UnixMicro(852163200123456)) || !ok || err != nil {
+				t.Errorf("time: got %v, %v, %v", got, ok, err)
+			}
+		})
+	}
+}
+
+func TestNumericKeyAndNoTime(t *testing.T) {
+	s, err := schemas.Parse(`{"type":"record","name":"Tick","firehose":{"topic":"x.ticks","kind":"fact","key":"n","types":["x.tick.seen"]},
+		"fields":[{"name":"n","type":"int"}]}`, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := codec.Key(s, map[string]any{"n": int32(-7)}); got != "-7" || err != nil {
+		t.Errorf("got %q, %v, want -7", got, err)
+	}
+	if _, ok, err := codec.Time(s, map[string]any{"n": int32(-7)}); ok || err != nil {
+		t.Errorf("got a time, %v, want none", err)
+	}
+}
+
+func TestKeyAndVersionRefuse(t *testing.T) {
+	s := orders(t).Latest()
+	key := func(v any) error { _, err := codec.Key(s, v); return err }
+	version := func(v any) error { _, err := codec.Version(s, v); return err }
+	for _, tc := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"empty key", key(&schemas.Order{}), "order_id: empty"},
+		{"no key", key(map[string]any{}), "order_id: missing"},
+		{"key of another type", key(map[string]any{"order_id": 1.5}), "order_id: want a string or a whole number"},
+		{"nothing", key(nil), "want a record"},
+		{"nil struct", key((*schemas.Order)(nil)), "want a record"},
+		{"another struct", key(&struct{ A int }{}), "order_id: the type struct { A int } has no such field"},
+		{"no version", version(map[string]any{}), "version: want a whole number"},
+		{"negative version", version(&schemas.Order{Version: -1}), "version: want 0 or more"},
+		{"in an embedded nil", version(&struct{ *schemas.Order }{}), "version: missing"},
+	} {
+		if tc.err == nil || tc.err.Error() != tc.want {
+			t.Errorf("%s: got %v, want %s", tc.name, tc.err, tc.want)
+		}
+	}
+}
+
+func TestCheckValue(t *testing.T) {
+	s := orders(t).Latest().Avro
+	order := func(change func(*schemas.Order)) *schemas.Order {
+		o := anOrder()
+		change(o)
+		return o
+	}
+	bad := "a\x00secret"
+	type anything struct {
+		Double float64            `avro:"double"`
+		Float  *float32           `avro:"float"`
+		Text   []byte             `avro:"text"`
+		Raw    string             `avro:"raw"`
+		Map    map[string]float64 `avro:"map"`
+	}
+	nan := float32(math.NaN())
+	for _, tc := range []struct {
+		name  string
+		v     any
+		other bool // of the schema everything
+		want  string
+	}{
+		{name: "good", v: anOrder()},
+		{name: "U+0000", v: order(func(o *schemas.Order) { o.CustomerID = bad }), want: "customer_id: holds U+0000"},
+		{name: "U+0000 in an optional", v: order(func(o *schemas.Order) { o.Note = &bad }), want: "note: holds U+0000"},
+		{name: "in a line", v: order(func(o *schemas.Order) { o.Lines[2].SKU = "\xff" }), want: "lines[2].sku: invalid UTF-8"},
+		{name: "null optional", v: order(func(o *schemas.Order) { o.Note = nil })},
+		{name: "NaN", v: &anything{Double: math.NaN()}, other: true, want: "double: is NaN"},
+		{name: "infinity", v: &anything{Double: math.Inf(1)}, other: true},
+		{name: "NaN behind a pointer", v: &anything{Float: &nan}, other: true, want: "float: is NaN"},
+		{name: "text as bytes", v: &anything{Text: []byte(bad)}, other: true, want: "text: holds U+0000"},
+		{name: "bytes as text", v: &anything{Raw: bad}, other: true},
+		{name: "key of a map", v: &anything{Map: map[string]float64{bad: 1}}, other: true, want: "map[*]: holds U+0000"},
+		{name: "value of a map", v: &anything{Map: map[string]float64{"a": math.NaN()}}, other: true, want: "map[*]: is NaN"},
+		{name: "dynamic", v: map[string]any{"lines": []any{map[string]any{"sku": "a"}, map[string]any{"sku": bad}}}, want: "lines[1].sku: holds U+0000"},
+		{name: "dynamic NaN", v: map[string]any{"double": math.NaN()}, other: true, want: "double: is NaN"},
+		{name: "dynamic map", v: map[string]any{"map": map[string]any{"secret": math.NaN()}}, other: true, want: "map[*]: is NaN"},
+		{name: "dynamic bytes", v: map[string]any{"raw": []byte(bad)}, other: true},
+		{name: "dynamic union", v: map[string]any{"any": map[string]any{"a": bad}}, other: true, want: "any[*]: holds U+0000"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			schema := s
+			if tc.other {
+				schema = everything
+			}
+			got := ""
+			if err := codec.CheckValue(schema, tc.v); err != nil {
+				got = err.Error()
+			}
+			if got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
