@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firehose/internal/conflict"
+	"firehose/internal/failpoint"
 	"firehose/internal/offsets"
 	"firehose/internal/store"
 )
@@ -31,10 +32,12 @@ func (s *Store) Apply(ctx context.Context, b *store.Batch) (store.Result, error)
 			return err
 		}
 		s.reached("positions")
+		failpoint.Hit("between-position-and-rows")
 		if err := a.rest(b); err != nil {
 			return err
 		}
 		s.reached("rows")
+		failpoint.Hit("in-transaction")
 		return nil
 	})
 	if err != nil {
