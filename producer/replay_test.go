@@ -133,14 +133,14 @@ func TestReplayRetriesInOrder(t *testing.T) {
 		data, pub := dataset(t, 4000), newFakeLog(t)
 		rng := rand.New(rand.NewPCG(5, 6))
 		all := recorded(data)
-		broken := map[string]int{} // by key, the attempt before which all fail
-		pub.outcome = func(attempt int, e *publish.Event) error {
+		tries := map[string]int{} // by event ID
+		fails := map[string]int{} // by key, how often each of its events fails from now on
+		pub.outcome = func(_ int, e *publish.Event) error {
+			tries[e.ID]++
 			if rng.IntN(50) == 0 {
-				pub.mu.Lock()
-				broken[e.Subject] = pub.attempts
-				pub.mu.Unlock()
+				fails[e.Subject] = max(fails[e.Subject], tries[e.ID])
 			}
-			if attempt < broken[e.Subject] {
+			if tries[e.ID] <= fails[e.Subject] {
 				return unknown(publish.ReasonBroker)
 			}
 			return nil
