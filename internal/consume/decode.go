@@ -147,7 +147,15 @@ func (h *Handler) identify(e *Event) error {
 	if e.Origin == "" {
 		e.Origin = e.Source
 	}
-	if err := e.Envelope.Validate(); err != nil {
+	if e.Type == "" && len(h.Topic.Types) == 1 {
+		e.Type = h.Topic.Types[0]
+	}
+	env := e.Envelope
+	if env.Type == "" {
+		// Which of several it is, nobody said; the data is all the same.
+		env.Type = h.Topic.Types[0]
+	}
+	if err := env.Validate(); err != nil {
 		return &Failure{Class: ClassBadHeader, Err: err}
 	}
 	return nil
