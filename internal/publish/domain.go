@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/twmb/avro"
@@ -13,6 +14,7 @@ import (
 // number NaN. Avro can hold these and stores cannot. It is what
 // codec.CheckValue checks, on the bytes that have just been encoded, which
 // costs a tenth of walking the value; CheckValue then says which field it was.
+// It is for bytes of our own making: it bounds nothing.
 type domain struct {
 	op     domainOp
 	size   int       // opSkip: bytes; opVarints: how many
@@ -37,14 +39,16 @@ const (
 
 // newDomain compiles a schema.
 func newDomain(s *avro.Schema) *domain {
-	return compileDomain(s.Root(), map[string]*domain{})
+	return compileDomain(s.Root(), "", map[string]*domain{})
 }
 
-func compileDomain(n *avro.SchemaNode, named map[string]*domain) *domain {
-	name := n.Name
-	if n.Namespace != "" {
-		name = n.Namespace + "." + n.Name
+// compileDomain compiles a node within a namespace. named holds what has been
+// defined so far, by full name.
+func compileDomain(n *avro.SchemaNode, namespace string, named map[string]*domain) *domain {
+	if n.Name != "" {
+		namespace = n.Namespace
 	}
+	name := fullName(namespace, n.Name)
 	switch n.Type {
 	case "null":
 		return &domain{op: opSkip}
@@ -69,21 +73,21 @@ func compileDomain(n *avro.SchemaNode, named map[string]*domain) *domain {
 	case "string":
 		return &domain{op: opText}
 	case "array":
-		return &domain{op: opArray, repeat: compileDomain(n.Items, named)}
+		return &domain{op: opArray, repeat: compileDomain(n.Items, namespace, named)}
 	case "map":
-		return &domain{op: opMap, repeat: compileDomain(n.Values, named)}
+		return &domain{op: opMap, repeat: compileDomain(n.Values, namespace, named)}
 	case "union":
 		d := &domain{op: opUnion}
 		for i := range n.Branches {
-			d.parts = append(d.parts, compileDomain(&n.Branches[i], named))
+			d.parts = append(d.parts, compileDomain(&n.Branches[i], namespace, named))
 		}
 		return d
 	case "record", "error":
 		d := &domain{op: opRecord}
 		named[name] = d // before its fields, which may refer to it
 		for i := range n.Fields {
-			field := compileDomain(&n.Fields[i].Type, named)
-			if last := len(d.parts) - 1; field.op == opVarints && last >= 0 && d.parts[last].op == opVarints {
+			field := compileDomain(&n.Fields[i].Type, namespace, named)
+			if last := len(d.parts) - 1; field != nil && field.op == opVarints && last >= 0 && d.parts[last].op == opVarints {
 				d.parts[last] = &domain{op: opVarints, size: d.parts[last].size + field.size}
 				continue
 			}
@@ -91,7 +95,18 @@ func compileDomain(n *avro.SchemaNode, named map[string]*domain) *domain {
 		}
 		return d
 	}
-	return named[n.Type] // a reference to what was defined before it; nil is found out by holds
+	// A reference to what was defined before it. A nil one holds nothing.
+	if d, ok := named[fullName(namespace, n.Type)]; ok {
+		return d
+	}
+	return named[n.Type]
+}
+
+func fullName(namespace, name string) string {
+	if namespace == "" || strings.Contains(name, ".") {
+		return name
+	}
+	return namespace + "." + name
 }
 
 // holds reports whether the encoded value is within the domain.
