@@ -68,36 +68,18 @@ func (r *Registry) find(ctx context.Context, subject, text, want string) (int, e
 
 // versions returns the subject's versions, oldest first.
 func (r *Registry) versions(ctx context.Context, subject string) ([]registered, error) {
-	var numbers []int
-	err := r.ask(ctx, func(ctx context.Context, cl *sr.Client) (err error) {
-		numbers, err = cl.SubjectVersions(ctx, subject)
-		return err
-	})
+	found, err := r.inspect(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]registered, 0, len(numbers))
-	for _, n := range numbers {
-		var s sr.SubjectSchema
-		err := r.ask(ctx, func(ctx context.Context, cl *sr.Client) (err error) {
-			s, err = cl.SchemaByVersion(ctx, subject, n)
-			return err
-		})
-		if errors.Is(err, ErrUnknownSchema) {
-			continue // deleted meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		v := registered{id: s.ID}
-		if parsed, err := r.parse(ctx, s.Schema); err == nil {
-			if v.identity, err = identity(parsed); err != nil {
+	all := make([]registered, len(found))
+	for i, v := range found {
+		all[i].id = v.ID
+		if v.Err == nil {
+			if all[i].identity, err = identity(v.Schema); err != nil {
 				return nil, err
 			}
-		} else if errors.Is(err, ErrUnavailable) {
-			return nil, err
 		}
-		all = append(all, v)
 	}
 	return all, nil
 }
