@@ -244,3 +244,16 @@ func (c *Cluster) Produce(records ...Record) {
 		}
 	}
 }
+
+// SchemaID returns the ID that the registry has given to the latest version of a
+// topic's schema: what stands in front of a value.
+func (c *Cluster) SchemaID(topic string) int {
+	c.t.Helper()
+	ctx, cancel := c.context()
+	defer cancel()
+	_, id, err := c.schemas.Latest(ctx, topic+"-value")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return id
+}
