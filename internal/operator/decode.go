@@ -104,15 +104,14 @@ const nullText = "NULL"
 // readFrame reads one length and its value; nil is a tombstone. io.EOF is the
 // end between two values.
 func readFrame(in *bufio.Reader) ([]byte, error) {
-	var length [4]byte
-	switch n, err := io.ReadFull(in, length[:]); {
-	case errors.Is(err, io.EOF) && n == 0:
-		return nil, io.EOF
-	case err != nil:
-		return nil, fmt.Errorf("%w: the input ends in a length", codec.ErrUndecodable)
-	}
-	if string(length[:]) == nullText {
-		return readFrame(in)
+	length := [4]byte([]byte(nullText))
+	for string(length[:]) == nullText {
+		switch n, err := io.ReadFull(in, length[:]); {
+		case errors.Is(err, io.EOF) && n == 0:
+			return nil, io.EOF
+		case err != nil:
+			return nil, fmt.Errorf("%w: the input ends in a length", codec.ErrUndecodable)
+		}
 	}
 	n := binary.BigEndian.Uint32(length[:])
 	if n == nullLength {
