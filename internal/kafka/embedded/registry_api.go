@@ -151,10 +151,7 @@ func (s *registryState) byID(req *http.Request) (any, error) {
 
 // textByID answers the schema's text as it is, where srfake quotes it.
 func (s *registryState) textByID(req *http.Request) (any, error) {
-	return unquote(s.byID(req))
-}
-
-func unquote(answer any, err error) (any, error) {
+	answer, err := s.byID(req)
 	if err != nil {
 		return nil, err
 	}
@@ -232,8 +229,18 @@ func (s *registryState) version(req *http.Request) (any, error) {
 	return s.pass(inner)
 }
 
+// versionText likewise; srfake answers an object.
 func (s *registryState) versionText(req *http.Request) (any, error) {
-	return unquote(s.version(req))
+	answer, err := s.version(req)
+	if err != nil {
+		return nil, err
+	}
+	object, _ := answer.(verbatim)
+	var found sr.Schema
+	if err := json.Unmarshal(object, &found); err != nil {
+		return nil, fmt.Errorf("schema text: %w", err)
+	}
+	return verbatim(found.Schema), nil
 }
 
 // schemaRequest is the body of a registration, a lookup or a check.

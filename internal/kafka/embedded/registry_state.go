@@ -130,14 +130,12 @@ func (s *registryState) close() error {
 // commit applies a change and writes it down; mu is held. A registration gets
 // its ID and version. When it cannot be written, it has not happened.
 func (s *registryState) commit(c *change) error {
-	if err := s.apply(c); err != nil {
-		return err
+	err := s.apply(c)
+	if err == nil {
+		err = s.write(c)
 	}
-	if err := s.write(c); err != nil {
-		if undo := s.rebuild(); undo != nil {
-			return errors.Join(err, undo)
-		}
-		return err
+	if err != nil {
+		return errors.Join(err, s.rebuild())
 	}
 	s.changes = append(s.changes, *c)
 	return nil
@@ -162,7 +160,7 @@ func (s *registryState) write(c *change) error {
 	return nil
 }
 
-// rebuild takes back what was applied but not written.
+// rebuild takes back what was applied, in part or unwritten.
 func (s *registryState) rebuild() error {
 	s.fake = newFake()
 	for i := range s.changes {
