@@ -288,7 +288,7 @@ func BenchmarkDecodeOrder(b *testing.B) {
 	orders, _ := schemas.Shop().Topic(schemas.TopicOrders)
 	writers := registry{orders.Latest().Avro}
 	payload, err := writers[0].Encode(&schemas.Order{OrderID: "o-1", Version: 1, CustomerID: "c-1", Status: schemas.OrderStatusPaid,
-		Lines: []schemas.OrderLine{{SKU: "CD-01177", Quantity: 1}, {SKU: "CD-01178", Quantity: 2}, {SKU: "CD-01179", Quantity: 3}},
+		Lines:    []schemas.OrderLine{{SKU: "CD-01177", Quantity: 1}, {SKU: "CD-01178", Quantity: 2}, {SKU: "CD-01179", Quantity: 3}},
 		Currency: "USD", Channel: schemas.ChannelWeb})
 	if err != nil {
 		b.Fatal(err)
