@@ -81,15 +81,15 @@ func heap(f func()) uint64 {
 	return <-done
 }
 
-// A bomb costs the limit, not the 256 MiB that it decompresses to.
+// A bomb costs the limit, not the 128 MiB that it decompresses to.
 func TestGzipBomb(t *testing.T) {
 	var bomb bytes.Buffer
-	w, err := gzip.NewWriterLevel(&bomb, gzip.BestCompression)
+	w, err := gzip.NewWriterLevel(&bomb, gzip.BestSpeed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	zeros := make([]byte, 1<<20)
-	for range 256 {
+	for range 128 {
 		if _, err := w.Write(zeros); err != nil {
 			t.Fatal(err)
 		}

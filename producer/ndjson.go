@@ -41,7 +41,7 @@ func (l *lineReader) next() (*chunk, error) {
 		start := len(arena)
 		var long bool
 		arena, long, l.err = l.appendLine(arena)
-		if l.err != nil && (l.err != io.EOF || len(arena) == start && !long) {
+		if l.err != nil && (!errors.Is(l.err, io.EOF) || len(arena) == start && !long) {
 			break
 		}
 		l.number++

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -79,7 +80,9 @@ func (s *Server) Run(stop, abort context.Context) error {
 		err = fmt.Errorf("http door: requests cut off: %w", err)
 		_ = s.http.Close() // the listener is closed already
 	}
-	<-served
+	if failed := <-served; !errors.Is(failed, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("http door: %w", failed))
+	}
 	return err
 }
 
