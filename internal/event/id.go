@@ -14,9 +14,11 @@ import (
 // of the millisecond (method 3), the other 62 are random. They come from the
 // runtime's ChaCha8, not from the system's source: an ID has to be unique, not
 // secret, and one is made for every event.
-func NewID() string {
+func NewID() string { return NewIDAt(time.Now()) }
+
+// NewIDAt is NewID for a caller who has just read the clock.
+func NewIDAt(now time.Time) string {
 	var id [16]byte
-	now := time.Now()
 	nanos := uint64(now.Nanosecond())
 	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|nanos%1_000_000*4096/1_000_000)
 	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
