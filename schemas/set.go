@@ -60,6 +60,16 @@ func Load(root fs.FS) (*Set, error) {
 	return NewSet(all...)
 }
 
+// MustLoad is Load for schemas that are compiled in: it panics when they are
+// wrong, which the first test that imports them shows.
+func MustLoad(root fs.FS) *Set {
+	set, err := Load(root)
+	if err != nil {
+		panic(err)
+	}
+	return set
+}
+
 // NewSet gathers schemas into topics and checks that each topic's versions count
 // from 1, are compatible with one another and keep the contract, and that no
 // event type or table name is claimed twice.
