@@ -55,11 +55,11 @@ func TestNewService(t *testing.T) {
 			text = strings.ReplaceAll(text, "../firehose", filepath.ToSlash(repository))
 		}
 		if filepath.Ext(name) == ".go" {
-			formatted, err := format.Source([]byte(text + "\n"))
+			formatted, err := format.Source([]byte(text))
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if string(formatted) != text+"\n" {
+			if string(formatted) != text {
 				t.Errorf("%s: is not as gofmt has it", name)
 			}
 		}
