@@ -46,6 +46,8 @@ type command struct {
 	simulate       float64
 	exitWhenIdle   bool
 	asJSON         bool
+	breakerPause   time.Duration
+	schemaPatience time.Duration
 	admin          service.Admin
 	shutdown       service.Shutdown
 	log            service.Log
@@ -83,6 +85,8 @@ func (c *command) register(f *service.Flags) {
 	f.BoolVar(&c.exitWhenIdle, "exit-when-idle", false, "stop once everything sent has been applied by every service")
 	f.BoolVar(&c.asJSON, "json", false, "print the summary as JSON, on standard output, which has nothing else then")
 	f.Short("J", "json")
+	f.DurationVar(&c.breakerPause, "breaker-pause", 30*time.Second, "`rest` of a partition on which too many records in a row were set aside")
+	f.DurationVar(&c.schemaPatience, "schema-patience", 5*time.Second, "`time` to ask again for a schema that the registry does not know")
 	c.admin.Register(f)
 	c.shutdown.Register(f)
 	c.log.Register(f)

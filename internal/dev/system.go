@@ -172,6 +172,7 @@ func (s *system) openServices(ctx context.Context) error {
 		cfg := firehose.Config{
 			Brokers: []string{s.broker.Addr()}, Registry: []string{s.registry.URL()},
 			Store: "sqlite:" + m.store, Log: s.log, Metrics: m.metrics,
+			BreakerPause: s.cfg.breakerPause, SchemaPatience: s.cfg.schemaPatience,
 		}
 		manifest, err := svc.Manifest(ctx, cfg)
 		if err != nil {
