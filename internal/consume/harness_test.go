@@ -1,7 +1,6 @@
 package consume_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -9,18 +8,15 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 
 	"firehose/internal/codec"
 	"firehose/internal/consume"
-	"firehose/internal/deadletter"
 	"firehose/internal/event"
 	"firehose/internal/kafka"
 	"firehose/internal/kafka/embedded"
@@ -348,58 +344,4 @@ func (b *bank) wantQuery(want int64, q string, args ...any) {
 	if got := b.query(q, args...); got != want {
 		b.t.Errorf("%s: got %d, want %d", q, got, want)
 	}
-}
-
-// deadLetters reads the group's dead letters of a topic.
-func (b *bank) deadLetters(topic string) (reasons []deadletter.Reason, records []*kgo.Record) {
-	b.t.Helper()
-	name := kafka.DeadLetterName(topic, "bank")
-	ends, err := kadm.NewClient(b.client).ListEndOffsets(b.t.Context(), name)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	want := 0
-	start := map[string]map[int32]kgo.Offset{name: {}}
-	ends.Each(func(o kadm.ListedOffset) {
-		want += int(o.Offset)
-		start[name][o.Partition] = kgo.NewOffset().AtStart()
-	})
-	reader, err := kafka.NewClient(kafka.Config{Brokers: []string{b.broker.Addr()}}, kgo.ConsumePartitions(start))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer reader.Close()
-	for len(records) < want {
-		f := reader.PollFetches(b.t.Context())
-		if err := f.Err(); err != nil {
-			b.t.Fatal(err)
-		}
-		records = append(records, f.Records()...)
-	}
-	for _, r := range records {
-		reason, err := deadletter.ParseHeaders(r.Headers)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		reasons = append(reasons, reason)
-	}
-	return reasons, records
-}
-
-// logBuffer collects log lines.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
