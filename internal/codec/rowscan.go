@@ -85,15 +85,11 @@ func (s *scan) take(n int64, kind string) (string, error) {
 	return s.data[from:s.at], nil
 }
 
+// boolean reads a byte of which 1 is true, as Java and the Avro library have it;
+// nobody writes others than 0 and 1.
 func (s *scan) boolean() (bool, error) {
 	b, err := s.take(1, "boolean")
-	switch {
-	case err != nil:
-		return false, err
-	case b[0] > 1:
-		return false, undecodable("boolean that is neither 0 nor 1")
-	}
-	return b[0] == 1, nil
+	return err == nil && b[0] == 1, err
 }
 
 func (s *scan) float(n *node) (float64, error) {
