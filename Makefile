@@ -8,6 +8,7 @@ DIR      ?= ./firehose-data# where `make run` keeps its data
 RATE     ?= 50# events a second that `make run` simulates
 BENCH    ?= .# benchmarks to run, a regular expression
 COUNT    ?= 1# how often each benchmark runs; benchstat wants ten
+ROUNDS   ?= 7# of make ratios, the last part of make bench
 TESTFLAGS ?=# more flags for go test, e.g. -run TestPosition -v
 STRICT   ?=# 1: fail where a check cannot be made, e.g. without the vulnerability database
 
@@ -96,11 +97,17 @@ vulnerabilities: ## govulncheck; STRICT=1 fails when the database cannot be reac
 .PHONY: bench-once
 bench-once:
 	@echo "benchmarks, once each, so that they cannot rot"
-	@go test -run '^$$' -bench . -benchtime 1x -timeout 10m ./... | { grep -vE '^(ok|\?|PASS|goos|goarch|pkg|cpu)' || true; }
+	@go test -short -run '^$$' -bench . -benchtime 1x -timeout 10m ./... | { grep -vE '^(ok|\?|PASS|goos|goarch|pkg|cpu)' || true; }
 
 .PHONY: bench
-bench: ## benchmarks with their ratios (COUNT=10 for benchstat)
-	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' -timeout 60m ./... | { grep -vE '^(ok .*no test files|\?|PASS)' || true; }
+bench: ## benchmarks (COUNT=10 for benchstat), then what ours costs against others
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' -timeout 60m $$(go list ./... | grep -v '/internal/bench$$') | { grep -vE '^(ok .*no test files|\?|PASS)' || true; }
+	@$(MAKE) --no-print-directory ratios
+
+.PHONY: ratios
+ratios: ## what ours costs against bare twmb/avro, goavro, franz-go and SQLite, side by side
+	@echo "ratios: $(ROUNDS) rounds, in which all sides take their turn; some minutes"
+	@go test -run '^$$' -bench '$(BENCH)' -benchtime '$(ROUNDS)x' -timeout 60m ./internal/bench | { grep -vE '^(ok|PASS|goos|goarch|pkg|cpu)' || true; }
 
 .PHONY: benchstat
 benchstat: ## compare two outputs of make bench: make benchstat OLD=old.txt NEW=new.txt
