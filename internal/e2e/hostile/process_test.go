@@ -199,16 +199,14 @@ func (p *process) get(path string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// until polls a condition.
+// until polls a condition, ever more slowly: some start a program to find out.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	deadline, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
+	for pause := 5 * time.Millisecond; !condition(); pause = min(2*pause, 200*time.Millisecond) {
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-deadline.Done():
 			t.Fatalf("waited in vain for: %s", what)
 		}
