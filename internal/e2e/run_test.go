@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,22 +29,55 @@ func dataset(purchases int) string {
 	return fmt.Sprintf("cdnow:%d", purchases)
 }
 
-// cleanHashes are those of a run that nothing disturbed.
-var cleanHashes = struct {
+// cleanRuns are the runs that nothing disturbed, by data set. Their directories
+// live as long as the binaries.
+var cleanRuns = struct {
 	sync.Mutex
-	of map[string]map[string]string
-}{of: map[string]map[string]string{}}
+	of map[string]*cleanRun
+}{of: map[string]*cleanRun{}}
 
-func hashesOfCleanRun(t *testing.T, data string) map[string]string {
+type cleanRun struct {
+	dir     string
+	summary summary
+	took    time.Duration
+	hashes  map[string]string
+}
+
+func cleanRunOf(t *testing.T, data string) *cleanRun {
 	t.Helper()
-	cleanHashes.Lock()
-	defer cleanHashes.Unlock()
-	if cleanHashes.of[data] == nil {
-		dir := t.TempDir()
-		devUntilIdle(t, dir, "--replay", data)
-		cleanHashes.of[data] = hashes(t, dir)
+	bin := program(t, "firehose")
+	cleanRuns.Lock()
+	defer cleanRuns.Unlock()
+	if cleanRuns.of[data] == nil {
+		run := &cleanRun{dir: filepath.Join(filepath.Dir(bin), "clean-"+strings.ReplaceAll(data, ":", "-"))}
+		began := time.Now()
+		run.summary = devUntilIdle(t, run.dir, "--replay", data)
+		run.took = time.Since(began)
+		run.hashes = hashes(t, run.dir)
+		cleanRuns.of[data] = run
 	}
-	return cleanHashes.of[data]
+	return cleanRuns.of[data]
+}
+
+// logOfCleanRun copies what a clean run left, without the stores: all is sent,
+// nothing is applied.
+func logOfCleanRun(t *testing.T, data string) (dir string) {
+	t.Helper()
+	run := cleanRunOf(t, data)
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(run.dir)); err != nil {
+		t.Fatal(err)
+	}
+	stores, err := filepath.Glob(filepath.Join(dir, "*.db*"))
+	if err != nil || len(stores) == 0 {
+		t.Fatalf("no stores to remove: %v", err)
+	}
+	for _, file := range stores {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // wantUndisturbed checks that a run left what a clean one leaves, and that its
@@ -53,7 +87,7 @@ func wantUndisturbed(t *testing.T, dir, data string) map[string]logOf {
 	if diff := cmp.Diff(wantFigures(t, data), readFigures(t, dir)); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(hashesOfCleanRun(t, data), hashes(t, dir)); diff != "" {
+	if diff := cmp.Diff(cleanRunOf(t, data).hashes, hashes(t, dir)); diff != "" {
 		t.Errorf("hashes of the stores (-clean run +got):\n%s", diff)
 	}
 	broker := brokerOf(t, dir)
@@ -63,10 +97,9 @@ func wantUndisturbed(t *testing.T, dir, data string) map[string]logOf {
 
 // The figures that every copy of the data set must lead to, to the cent.
 func TestCleanRun(t *testing.T) {
-	dir := t.TempDir()
-	began := time.Now()
-	s := devUntilIdle(t, dir, "--replay", "cdnow")
-	t.Logf("%d events applied by every service in %s", s.Sent.Events, time.Since(began).Round(time.Millisecond))
+	run := cleanRunOf(t, "cdnow")
+	dir, s := run.dir, run.summary
+	t.Logf("%d events applied by every service in %s", s.Sent.Events, run.took.Round(time.Millisecond))
 	want := figures{
 		Orders: 69_659, OrdersShipped: 69_659, Customers: 23_570, UnitsSold: 167_881,
 		Revenue: -250_031_563, Cash: 250_031_563, Ledger: 278_636,
@@ -81,10 +114,6 @@ func TestCleanRun(t *testing.T) {
 			t.Errorf("%s: applied %d, set aside %d", service.Name, service.Applied, service.SetAside)
 		}
 	}
-	cleanHashes.Lock()
-	cleanHashes.of["cdnow"] = hashes(t, dir)
-	cleanHashes.Unlock()
-
 	again := devUntilIdle(t, dir, "--replay", "cdnow")
 	if again.Sent.Events != 0 {
 		t.Errorf("started again it sent %d events, want none", again.Sent.Events)
@@ -139,17 +168,22 @@ func TestKilledTenTimes(t *testing.T) {
 	}
 }
 
+// The services die over a log that is complete, so that nothing which a death
+// loses is sent again.
 func TestKilledAtFailpoint(t *testing.T) {
-	data := dataset(1000)
-	for _, moment := range []string{
-		"after-poll:4", "in-transaction:3", "between-position-and-rows:3", "after-commit:3",
-	} {
+	data := dataset(2000)
+	for _, moment := range []string{"after-poll", "in-transaction", "between-position-and-rows", "after-commit"} {
 		t.Run(moment, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			p := startDev(t, dir, moment, "--replay", data)
-			p.wantKilled(p.wait())
-			devUntilIdle(t, dir, "--replay", data)
+			dir := logOfCleanRun(t, data)
+			for _, n := range []int{1, 2} {
+				p := startDev(t, dir, fmt.Sprintf("%s:%d", moment, n), "--replay", data)
+				p.wantKilled(p.wait())
+			}
+			s := devUntilIdle(t, dir, "--replay", data)
+			if s.Sent.Events != 0 {
+				t.Errorf("%d events were sent, want none: the log was complete", s.Sent.Events)
+			}
 			wantUndisturbed(t, dir, data)
 		})
 	}
@@ -181,7 +215,7 @@ func TestKilledAfterDeadLetter(t *testing.T) {
 	if diff := cmp.Diff(wantFigures(t, data), readFigures(t, dir)); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(hashesOfCleanRun(t, data), hashes(t, dir)); diff != "" {
+	if diff := cmp.Diff(cleanRunOf(t, data).hashes, hashes(t, dir)); diff != "" {
 		t.Errorf("hashes of the stores (-clean run +got):\n%s", diff)
 	}
 	var marked int64

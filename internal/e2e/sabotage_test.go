@@ -26,7 +26,7 @@ func TestSabotageIsNoticed(t *testing.T) {
 			for name := range strings.SplitSeq(tt.test, "/") {
 				pattern = append(pattern, "^"+name)
 			}
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", strings.Join(pattern, "/"), "-test.timeout", patience.String())
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", strings.Join(pattern, "/"), "-test.timeout", (5 * patience).String())
 			cmd.Env = append(environment(""), "E2E_TAGS="+tt.tag)
 			out, err := cmd.CombinedOutput()
 			if err == nil {

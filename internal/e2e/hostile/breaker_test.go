@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,8 +27,13 @@ func TestBreaker(t *testing.T) {
 			Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte(id)}}}
 	}
 	records := []*kgo.Record{good(partition, "before")}
+	framed := records[0].Value
+	kinds := [][]byte{
+		{}, []byte(secret), framed[:4], framed[:len(framed)-1], append(slices.Clone(framed), person...),
+		append(slices.Clone(framed[:5]), 0xfe, 0xff, 0xff, 0xff, 0x0f), // a string of 2 GiB, it says
+	}
 	for i := range bad {
-		records = append(records, &kgo.Record{Topic: topic, Partition: partition, Key: []byte(person), Value: fmt.Appendf(nil, "%s %d", secret, i)})
+		records = append(records, &kgo.Record{Topic: topic, Partition: partition, Key: []byte(person), Value: kinds[i%len(kinds)]})
 	}
 	records = append(records, good(partition, "after"))
 	onHand := func() int64 { return dev.number("inventory", "SELECT SUM(on_hand) FROM stock") }

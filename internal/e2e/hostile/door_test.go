@@ -211,12 +211,7 @@ func TestBadRequests(t *testing.T) {
 func (p *process) endless(t *testing.T) {
 	ingest := start(t, "producer", "serve", "--listen", "127.0.0.1:0", "--admin", "", "--read-timeout", "500ms",
 		"--brokers", p.broker, "--registry", p.registry)
-	var address string
-	until(t, "producer serve to listen", func() bool {
-		_, rest, ok := strings.Cut(ingest.log.String(), `"addr":"`)
-		address, _, _ = strings.Cut(rest, `"`)
-		return ok
-	})
+	address := ingest.listens()
 	const head = "POST /v1/events/shop.order.placed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 	for _, tt := range []struct {
 		name, address string
@@ -262,6 +257,17 @@ func (p *process) endless(t *testing.T) {
 			<-written // the server has closed the connection, or all is sent
 		})
 	}
+}
+
+// listens waits until producer serve says where.
+func (p *process) listens() (address string) {
+	p.t.Helper()
+	until(p.t, "producer serve to listen", func() bool {
+		_, rest, ok := strings.Cut(p.log.String(), `"addr":"`)
+		address, _, _ = strings.Cut(rest, `"`)
+		return ok
+	})
+	return address
 }
 
 // Line 3 is bad: the others are acknowledged and applied, the answer says which.
