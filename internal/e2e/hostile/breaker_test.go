@@ -18,8 +18,8 @@ import (
 // looks, the others go on, and by itself it gets to the end with nothing lost.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
-	// A probe every 5 ms.
-	dev := startDev(t, "--breaker-pause", "150ms")
+	// A probe every 3 ms.
+	dev := startDev(t, "--breaker-pause", "90ms")
 	h := dev.hand()
 	const topic, partition, other, bad = schemas.TopicStockMovements, 3, 4, 1000
 	good := func(partition int32, id string) *kgo.Record {
