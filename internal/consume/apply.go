@@ -329,6 +329,9 @@ func anyGone(claims []*claim) bool {
 }
 
 func failureOf(e *Event) *Failure {
+	if e.failure == nil { // asked of every event, several times
+		return nil
+	}
 	var f *Failure
 	if errors.As(e.failure, &f) {
 		return f

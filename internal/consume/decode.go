@@ -34,25 +34,21 @@ func (h *Handler) decode(ctx context.Context, r *kgo.Record, id offsets.TopicID,
 		return nil
 	}
 	err := h.read(ctx, r, e)
-	var f *Failure
-	if errors.As(err, &f) {
-		e.failure = f
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !h.NeedBefore {
+	if err == nil && !h.NeedBefore {
 		e.ops, err = h.project(e, nil)
 	}
-	if errors.As(err, &f) {
-		e.failure = f
-		return nil
+	if err != nil {
+		var f *Failure
+		if errors.As(err, &f) {
+			e.failure = f
+			return nil
+		}
+		return err
 	}
 	if adds(e) {
 		e.seen = seenOf(h, e)
 	}
-	return err
+	return nil
 }
 
 // read fills the event from the record's headers, key and value.

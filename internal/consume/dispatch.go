@@ -118,8 +118,7 @@ func (e *Engine) decodeChunk(ctx context.Context, p *partition, c *chunk) error 
 // be tried again a little later: it may only just have been registered. A schema
 // that was given up is not waited for again for a while.
 func (e *Engine) patience(ev *Event, first *time.Time) error {
-	var f *Failure
-	if !errors.As(ev.failure, &f) || f.Class != ClassUnknownSchema {
+	if f := failureOf(ev); f == nil || f.Class != ClassUnknownSchema {
 		*first = time.Time{}
 		return nil
 	}

@@ -160,7 +160,7 @@ func (f *Fold) Rows(table string) [][]any {
 	var all []keyed
 	for key, r := range t.rows {
 		if !r.Deleted {
-			values := widen(t.table, op{kind: opPut, values: r.Values})
+			values := widen(t.table, &op{kind: opPut, values: r.Values})
 			all = append(all, keyed{key, slices.Concat(r.Key, values)})
 		}
 	}

@@ -54,7 +54,7 @@ type entity struct {
 
 // cell is what the batch does to one row.
 type cell struct {
-	op    op
+	op    *op // of event
 	event *Event
 	sums  []int64
 }
@@ -283,7 +283,7 @@ func (m *merger) put(ev *Event, ops []op) error {
 		c := r.cells[o.row]
 		switch {
 		case c == nil:
-			c = &cell{op: *o, event: ev}
+			c = &cell{op: o, event: ev}
 			if o.kind == opAdd {
 				c.sums = slices.Clone(o.deltas)
 			}
@@ -319,17 +319,17 @@ func (m *merger) replace(c *cell, ev *Event, o *op) {
 	same := func() bool { return !o.body || sameBody(c.event, ev) }
 	switch conflict.Newest(c.event.Stamp(), ev.Stamp(), same) {
 	case conflict.Wins:
-		c.op, c.event = *o, ev
+		c.op, c.event = o, ev
 	case conflict.WinsOver:
 		m.lose(c.event, "newest", "replaced", c.event.Stamp(), ev.Stamp(), c.event.Body)
-		c.op, c.event = *o, ev
+		c.op, c.event = o, ev
 	case conflict.Loses:
 		m.lose(ev, "newest", "kept", ev.Stamp(), c.event.Stamp(), ev.Body)
 	case conflict.Stale:
 		m.stale++
 	case conflict.Duplicate:
 		if ev == c.event {
-			c.op = *o // an event's later change to the same row
+			c.op = o // an event's later change to the same row
 		} else {
 			m.duplicate++
 		}
@@ -374,6 +374,9 @@ func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
 				Source: c.event.Source, EventID: c.event.ID, Line: c.op.line, Values: c.op.values,
 			})
 		default:
+			if out.Rows == nil {
+				out.Rows = make([]store.Row, 0, len(keys)) // a table's changes are all of one kind
+			}
 			row := store.Row{Key: c.op.key, Values: widen(t, c.op), Stamp: c.event.Stamp(), Deleted: c.op.kind == opRemove, From: c.event.From}
 			if c.op.body {
 				row.Body = c.event.Body
@@ -386,7 +389,7 @@ func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
 
 // widen completes a row of a narrower shape with the defaults of the columns
 // that it does not have.
-func widen(t *store.Table, o op) []any {
+func widen(t *store.Table, o *op) []any {
 	values := o.values
 	if o.kind != opPut || len(values) == len(t.Columns) {
 		return values
