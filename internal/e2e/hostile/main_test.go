@@ -27,7 +27,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // the tests have their result already
 	binaries = dir
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
