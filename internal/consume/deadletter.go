@@ -56,13 +56,19 @@ func (e *Engine) setAside(ctx context.Context, claims []*claim) error {
 			if f == nil || ev.aside {
 				continue
 			}
-			client, err := e.deadLetters()
-			if err != nil {
+			if err := e.deadLetters(); err != nil {
 				return fmt.Errorf("%w: dead-letter client: %w", ErrMisuse, err)
 			}
-			wg.Add(1)
+			letter := e.deadLetter(ev, f)
 			ctx, cancel := context.WithTimeout(ctx, e.cfg.DeadLetterTimeout)
-			client.Produce(ctx, e.deadLetter(ev, f), func(_ *kgo.Record, err error) {
+			if large(letter) {
+				err := e.dltLarge.ProduceSync(ctx, letter).FirstErr()
+				ev.aside, ev.asideErr = err == nil, err
+				cancel()
+				continue
+			}
+			wg.Add(1)
+			e.dlt.Produce(ctx, letter, func(_ *kgo.Record, err error) {
 				defer wg.Done()
 				defer cancel()
 				ev.aside, ev.asideErr = err == nil, err
@@ -114,12 +120,35 @@ func (e *Engine) deadLetter(ev *Event, f *Failure) *kgo.Record {
 	}
 }
 
-// deadLetters returns the client that writes dead letters, made at first use: it
-// keeps the source's partition number, which the group's client would not.
-func (e *Engine) deadLetters() (*kgo.Client, error) {
+// largeLetter is the size from which a dead letter is a batch of its own: far
+// below what a client's batch and a topic take.
+const largeLetter = 512 << 10
+
+func large(r *kgo.Record) bool {
+	size := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	return size > largeLetter
+}
+
+// deadLetters makes the clients that write dead letters, at first use: they keep
+// the source's partition number, which the group's client would not.
+//
+// What fitted the source has to fit the dead letters, or its partition would wait
+// for ever: a record of all that a topic takes, and one that only fitted because
+// it was compressed. So the client for large ones allows whatever could be
+// fetched and compresses as well as anybody; its batches have one record each,
+// since several together would not fit.
+func (e *Engine) deadLetters() error {
 	e.dltOnce.Do(func() {
 		opts := append([]kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner())}, e.cfg.ClientOptions...)
-		e.dlt, e.dltErr = kafka.NewClient(e.cfg.Kafka, opts...)
+		if e.dlt, e.dltErr = kafka.NewClient(e.cfg.Kafka, opts...); e.dltErr != nil {
+			return
+		}
+		e.dltLarge, e.dltErr = kafka.NewClient(e.cfg.Kafka, append(opts,
+			kgo.ProducerBatchMaxBytes(80<<20), // a fetched batch is at most 64 MiB
+			kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.GzipCompression()))...)
 	})
-	return e.dlt, e.dltErr
+	return e.dltErr
 }

@@ -55,9 +55,10 @@ type Engine struct {
 	connected chan struct{} // closed when client and mirror are there
 	metrics   *metrics
 
-	dltOnce sync.Once
-	dlt     *kgo.Client
-	dltErr  error
+	dltOnce  sync.Once
+	dlt      *kgo.Client
+	dltLarge *kgo.Client
+	dltErr   error
 
 	mu       sync.Mutex
 	changed  *sync.Cond // any of what follows
@@ -152,6 +153,9 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 		e.cfg.Log.Warn("leaving the group", "group", e.cfg.Group, "err", lerr)
 	}
 	e.client.Close()
+	if e.dltLarge != nil {
+		e.dltLarge.Close()
+	}
 	if e.dlt != nil {
 		e.dlt.Close()
 	}
