@@ -28,6 +28,7 @@ type process struct {
 	read   sync.WaitGroup
 
 	broker, registry, admin string
+	try                     []string // the lines that it prints to be pasted
 }
 
 // startDev starts firehose dev on dir, on free ports, and waits until it says
@@ -49,7 +50,15 @@ func startDev(t *testing.T, dir, failpoint string, args ...string) *process {
 	started := make(chan struct{})
 	p.read.Go(func() {
 		defer close(started)
+		hints := false
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			if hints && lines.Text() == "" {
+				hints = false
+				started <- struct{}{}
+			}
+			if hints {
+				p.try = append(p.try, lines.Text())
+			}
 			name, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
 			value = strings.TrimSpace(value)
 			switch name {
@@ -60,7 +69,7 @@ func startDev(t *testing.T, dir, failpoint string, args ...string) *process {
 			case "admin":
 				p.admin = value
 			case "Try":
-				started <- struct{}{}
+				hints = true
 			}
 		}
 	})
