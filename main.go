@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"firehose/internal/failpoint"
 	"firehose/internal/service"
 )
 
@@ -91,6 +92,7 @@ func (p Program) Command() *service.Command {
 		Name:    p.Name,
 		Summary: p.Summary,
 		Example: p.Name + " --store sqlite:./" + p.Name + ".db",
+		Env:     failpoint.Env,
 		Register: func(f *service.Flags) {
 			flags(f)
 			admin.Register(f)
