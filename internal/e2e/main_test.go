@@ -27,10 +27,9 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
 	binaries = dir
 	code := m.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
+	if err := errors.Join(goleak.Find(), os.RemoveAll(dir)); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}

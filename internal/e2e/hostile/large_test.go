@@ -2,6 +2,7 @@ package hostile_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -10,18 +11,45 @@ import (
 	"firehose/schemas"
 )
 
+// compressing is a client that writes as much as the broker lets it.
+func (p *process) compressing() *kgo.Client {
+	p.t.Helper()
+	client, err := kafka.NewClient(kafka.Config{Brokers: []string{p.broker}}, kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchMaxBytes(90<<20), kgo.ProducerBatchCompression(kgo.GzipCompression()))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(client.Close)
+	return client
+}
+
+// A batch that decompresses to more than a member may hold cannot be had, not
+// even to be set aside: its partition stops, and says so.
+func TestDecompressionBomb(t *testing.T) {
+	t.Parallel()
+	dev := startDev(t)
+	bomb := &kgo.Record{Topic: schemas.TopicStockMovements, Partition: 3, Key: []byte("bad"), Value: make([]byte, 70<<20)}
+	dev.wantFlat(192<<20, func() {
+		if err := dev.compressing().ProduceSync(t.Context(), bomb).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "/readyz to name the partition", func() bool {
+			_, ready := dev.get("/readyz")
+			return strings.Contains(ready, "shop.stock-movements/3 stopped_batch_too_large")
+		})
+	})
+	dev.wantLogged("partition stopped", `"state":"stopped_batch_too_large"`, `"partition":3`)
+	dev.send("shop.stock.moved", movement("m-1", "sku-1", 1)) // to another partition
+	until(t, "the others to go on", func() bool { return dev.number("inventory", "SELECT COUNT(*) FROM stock") == 1 })
+}
+
 // What just fitted its topic fits the dead letters, also where it was only
 // compressed that it fitted: else its partition would wait for ever.
 func TestLargeBadRecords(t *testing.T) {
 	t.Parallel()
 	dev := startDev(t)
 	h := dev.hand()
-	client, err := kafka.NewClient(kafka.Config{Brokers: []string{dev.broker}}, kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchMaxBytes(32<<20), kgo.ProducerBatchCompression(kgo.GzipCompression()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	client := dev.compressing()
 	random := make([]byte, 1_047_000)
 	for i, r := 0, rand.New(rand.NewPCG(1, 2)); i < len(random); i++ {
 		random[i] = byte(1 + r.IntN(255))
