@@ -2,12 +2,14 @@ package event
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // The names of the headers. A record may carry others; they are left alone.
@@ -71,40 +73,62 @@ func AppendHeadersTo[H ~struct {
 	Key   string
 	Value []byte
 }](dst []H, buf []byte, e *Envelope) ([]H, []byte) {
-	text := func(key, value string) {
-		if value != "" {
-			start := len(buf)
-			buf = append(buf, value...)
-			dst = append(dst, H(header{key, buf[start:len(buf):len(buf)]}))
-		}
-	}
-	dst = append(dst, H(header{HeaderSpecVersion, specVersion}))
-	text(HeaderID, e.ID)
-	text(HeaderSource, e.Source)
-	text(HeaderType, e.Type)
+	dst = appendHeader(dst, HeaderSpecVersion, specVersion)
+	dst, buf = appendText(dst, buf, HeaderID, e.ID)
+	dst, buf = appendText(dst, buf, HeaderSource, e.Source)
+	dst, buf = appendText(dst, buf, HeaderType, e.Type)
 	if !e.Time.IsZero() {
 		start := len(buf)
 		buf = appendTime(buf, e.Time)
-		dst = append(dst, H(header{HeaderTime, buf[start:len(buf):len(buf)]}))
+		dst = appendHeader(dst, HeaderTime, buf[start:len(buf):len(buf)])
 	}
-	text(HeaderSubject, e.Subject)
-	text(HeaderDataSchema, e.DataSchema)
+	dst, buf = appendText(dst, buf, HeaderSubject, e.Subject)
+	dst, buf = appendText(dst, buf, HeaderDataSchema, e.DataSchema)
 	if e.HasSequence {
 		start := len(buf)
 		buf = appendSequence(buf, e.Sequence)
-		dst = append(dst, H(header{HeaderSequence, buf[start:len(buf):len(buf)]}))
+		dst = appendHeader(dst, HeaderSequence, buf[start:len(buf):len(buf)])
 	}
-	text(HeaderCorrelationID, e.CorrelationID)
-	text(HeaderCausationID, e.CausationID)
-	text(HeaderOrigin, e.Origin)
+	dst, buf = appendText(dst, buf, HeaderCorrelationID, e.CorrelationID)
+	dst, buf = appendText(dst, buf, HeaderCausationID, e.CausationID)
+	dst, buf = appendText(dst, buf, HeaderOrigin, e.Origin)
 	if e.Hops > 0 {
 		start := len(buf)
 		buf = strconv.AppendInt(buf, int64(e.Hops), 10)
-		dst = append(dst, H(header{HeaderHops, buf[start:len(buf):len(buf)]}))
+		dst = appendHeader(dst, HeaderHops, buf[start:len(buf):len(buf)])
 	}
-	text(HeaderTraceparent, e.Traceparent)
-	dst = append(dst, H(header{HeaderContentType, contentType}))
+	dst, buf = appendText(dst, buf, HeaderTraceparent, e.Traceparent)
+	dst = appendHeader(dst, HeaderContentType, contentType)
 	return dst, buf
+}
+
+func appendText[H ~struct {
+	Key   string
+	Value []byte
+}](dst []H, buf []byte, key, value string) ([]H, []byte) {
+	if value == "" {
+		return dst, buf
+	}
+	start := len(buf)
+	buf = append(buf, value...)
+	return appendHeader(dst, key, buf[start:len(buf):len(buf)]), buf
+}
+
+// appendHeader is append(dst, H{key, value}), which the compiler builds on the
+// stack and copies from there at once: a load of what is still being stored
+// stalls the processor for longer than all the rest of a header takes. The
+// fields of a type parameter cannot be named, hence the pointer.
+func appendHeader[H ~struct {
+	Key   string
+	Value []byte
+}](dst []H, key string, value []byte) []H {
+	if len(dst) == cap(dst) {
+		dst = slices.Grow(dst, 1)
+	}
+	dst = dst[:len(dst)+1]
+	h := (*header)(unsafe.Pointer(&dst[len(dst)-1])) // H is a struct of these fields, and nothing else
+	h.Key, h.Value = key, value
+	return dst
 }
 
 // headerBytes is the room that the values of e take, rounded up.
@@ -123,32 +147,33 @@ func appendTime(dst []byte, t time.Time) []byte {
 		return t.AppendFormat(dst, timeLayout) // Validate refuses it
 	}
 	hour, minute, second := t.Clock()
-	dst = appendDigits(dst, year, 4)
-	dst = appendDigits(append(dst, '-'), int(month), 2)
-	dst = appendDigits(append(dst, '-'), day, 2)
-	dst = appendDigits(append(dst, 'T'), hour, 2)
-	dst = appendDigits(append(dst, ':'), minute, 2)
-	dst = appendDigits(append(dst, ':'), second, 2)
-	if micros := t.Nanosecond() / 1000; micros > 0 {
-		dst = appendDigits(append(dst, '.'), micros, 6)
-		for dst[len(dst)-1] == '0' {
-			dst = dst[:len(dst)-1]
-		}
+	start := len(dst)
+	dst = append(dst, "0000-00-00T00:00:00.000000Z"...)
+	b := dst[start:]
+	putDigits(b[0:2], year/100)
+	putDigits(b[2:4], year%100)
+	putDigits(b[5:7], int(month))
+	putDigits(b[8:10], day)
+	putDigits(b[11:13], hour)
+	putDigits(b[14:16], minute)
+	putDigits(b[17:19], second)
+	micros := t.Nanosecond() / 1000
+	if micros == 0 {
+		dst = dst[:start+len("0000-00-00T00:00:00")]
+		return append(dst, 'Z')
+	}
+	putDigits(b[20:22], micros/10_000)
+	putDigits(b[22:24], micros/100%100)
+	putDigits(b[24:26], micros%100)
+	dst = dst[:len(dst)-1]
+	for dst[len(dst)-1] == '0' {
+		dst = dst[:len(dst)-1]
 	}
 	return append(dst, 'Z')
 }
 
-func appendDigits(dst []byte, n, width int) []byte {
-	start := len(dst)
-	for range width {
-		dst = append(dst, '0')
-	}
-	for i := start + width - 1; i >= start && n > 0; i-- {
-		dst[i] += byte(n % 10)
-		n /= 10
-	}
-	return dst
-}
+// putDigits writes a number below 100 over two bytes.
+func putDigits(b []byte, n int) { b[0], b[1] = '0'+byte(n/10), '0'+byte(n%10) }
 
 // appendSequence writes n zero-padded. A negative one, which Validate refuses,
 // comes out as it is, so that it is noticed and not bent.
@@ -156,11 +181,8 @@ func appendSequence(dst []byte, n int64) []byte {
 	if n < 0 {
 		return strconv.AppendInt(dst, n, 10)
 	}
-	start := len(dst)
-	for range sequenceDigits {
-		dst = append(dst, '0')
-	}
-	for i := start + sequenceDigits - 1; n > 0; i-- {
+	dst = append(dst, "00000000000000000000"...)
+	for i := len(dst) - 1; n > 0; i-- {
 		dst[i] += byte(n % 10)
 		n /= 10
 	}
@@ -179,51 +201,81 @@ func ParseHeaders[H ~struct {
 	Key   string
 	Value []byte
 }](headers []H) (Envelope, error) {
-	// All texts share one allocation: it is made for every record.
-	var texts strings.Builder
-	size := 0
-	for i := range headers {
-		if h := header(headers[i]); isText(h.Key) {
-			size += min(len(h.Value), maxText)
-		}
-	}
-	texts.Grow(size)
 	var e Envelope
+	size := 0
+	var texts [textFields][]byte
 	for i := range headers {
-		h := header(headers[i])
-		if err := e.parse(&texts, h.Key, h.Value); err != nil {
-			return Envelope{}, fmt.Errorf("%w %s: %w", ErrHeader, h.Key, err)
+		h := (*header)(unsafe.Pointer(&headers[i])) // as in appendHeader
+		at := textField(h.Key)
+		if at < 0 {
+			if err := e.parse(h.Key, h.Value); err != nil {
+				return Envelope{}, fmt.Errorf("%w %s: %w", ErrHeader, h.Key, err)
+			}
+			continue
 		}
+		if !isPlain(h.Value) || len(h.Value) > maxText {
+			err := checkText(h.Value)
+			if err != nil && at == traceparent {
+				continue // somebody else's header, and no reason to refuse an event
+			}
+			if err != nil {
+				return Envelope{}, fmt.Errorf("%w %s: %w", ErrHeader, h.Key, err)
+			}
+		}
+		size += len(h.Value) - len(texts[at])
+		texts[at] = h.Value
 	}
+	// All texts share one allocation: it is made for every record.
+	all := make([]byte, 0, size)
+	for i := range texts {
+		all = append(all, texts[i]...)
+	}
+	left := unsafe.String(unsafe.SliceData(all), size) // all is not written any more
+	next := func(at int) string {
+		n := len(texts[at])
+		text := left[:n]
+		left = left[n:]
+		return text
+	}
+	e.ID, e.Source, e.Type, e.Subject, e.DataSchema = next(0), next(1), next(2), next(3), next(4)
+	e.CorrelationID, e.CausationID, e.Origin, e.Traceparent = next(5), next(6), next(7), next(traceparent)
 	return e, nil
 }
 
-func (e *Envelope) parse(texts *strings.Builder, key string, value []byte) error {
-	if isText(key) {
-		s, err := textValue(texts, value)
-		switch key {
-		case HeaderID:
-			e.ID = s
-		case HeaderSource:
-			e.Source = s
-		case HeaderType:
-			e.Type = s
-		case HeaderSubject:
-			e.Subject = s
-		case HeaderDataSchema:
-			e.DataSchema = s
-		case HeaderCorrelationID:
-			e.CorrelationID = s
-		case HeaderCausationID:
-			e.CausationID = s
-		case HeaderOrigin:
-			e.Origin = s
-		case HeaderTraceparent:
-			e.Traceparent = s
-			return nil // somebody else's header, and no reason to refuse an event
-		}
-		return err
+// traceparent is the index of the last text, of textFields in all.
+const (
+	traceparent = 8
+	textFields  = traceparent + 1
+)
+
+// textField returns which text of the envelope a header is, in the order of its
+// fields; -1 when it is not taken as it is.
+func textField(key string) int {
+	switch key {
+	case HeaderID:
+		return 0
+	case HeaderSource:
+		return 1
+	case HeaderType:
+		return 2
+	case HeaderSubject:
+		return 3
+	case HeaderDataSchema:
+		return 4
+	case HeaderCorrelationID:
+		return 5
+	case HeaderCausationID:
+		return 6
+	case HeaderOrigin:
+		return 7
+	case HeaderTraceparent:
+		return traceparent
 	}
+	return -1
+}
+
+// parse reads a header that is no text.
+func (e *Envelope) parse(key string, value []byte) error {
 	var err error
 	switch key {
 	case HeaderSpecVersion:
@@ -243,32 +295,40 @@ func (e *Envelope) parse(texts *strings.Builder, key string, value []byte) error
 	return err
 }
 
-// isText reports whether the header's value is taken as it is.
-func isText(key string) bool {
-	switch key {
-	case HeaderID, HeaderSource, HeaderType, HeaderSubject, HeaderDataSchema,
-		HeaderCorrelationID, HeaderCausationID, HeaderOrigin, HeaderTraceparent:
-		return true
+func checkText(b []byte) error {
+	switch {
+	case len(b) > maxText:
+		return fmt.Errorf("%d bytes, want at most %d", len(b), maxText)
+	case bytes.IndexByte(b, 0) >= 0:
+		return errors.New("contains U+0000")
+	case !utf8.Valid(b):
+		return errors.New("is not valid UTF-8")
 	}
-	return false
+	return nil
 }
 
-func textValue(texts *strings.Builder, b []byte) (string, error) {
-	if len(b) > maxText {
-		return "", fmt.Errorf("%d bytes, want at most %d", len(b), maxText)
+// isPlain reports whether b is ASCII without U+0000, as nearly all texts are:
+// eight bytes at a time, since it is asked of every text of every record.
+func isPlain(b []byte) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		// Taking one from each byte sets the high bit of one that is 0.
+		if x := binary.LittleEndian.Uint64(b); (x|(x-ones))&high != 0 {
+			return false
+		}
 	}
-	if bytes.IndexByte(b, 0) >= 0 {
-		return "", errors.New("contains U+0000")
+	for _, c := range b {
+		if c == 0 || c >= utf8.RuneSelf {
+			return false
+		}
 	}
-	if !utf8.Valid(b) {
-		return "", errors.New("is not valid UTF-8")
-	}
-	start := texts.Len()
-	texts.Write(b)
-	return texts.String()[start:], nil
+	return true
 }
 
 func timeValue(b []byte) (time.Time, error) {
+	if t, ok := utcTime(b); ok {
+		return t, nil
+	}
 	t, err := time.Parse(time.RFC3339Nano, string(b))
 	if err != nil {
 		return time.Time{}, errors.New("want a time as in RFC 3339") // err quotes the value
@@ -279,10 +339,53 @@ func timeValue(b []byte) (time.Time, error) {
 	return t, nil
 }
 
+// utcTime reads what appendTime writes. What is not surely that, the end of a
+// month included, it leaves to time.Parse.
+func utcTime(b []byte) (time.Time, bool) {
+	const seconds = len("2006-01-02T15:04:05")
+	if len(b) <= seconds || len(b) > seconds+len(".000000Z") || b[len(b)-1] != 'Z' ||
+		b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' {
+		return time.Time{}, false
+	}
+	century, year, month, day := twoDigits(b[0:]), twoDigits(b[2:]), twoDigits(b[5:]), twoDigits(b[8:])
+	hour, minute, second := twoDigits(b[11:]), twoDigits(b[14:]), twoDigits(b[17:])
+	if century|year|month|day|hour|minute|second < 0 ||
+		month < 1 || month > 12 || day < 1 || day > 28 || hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false
+	}
+	nanos := 0
+	if fraction := b[seconds : len(b)-1]; len(fraction) > 0 {
+		if fraction[0] != '.' || len(fraction) == 1 {
+			return time.Time{}, false
+		}
+		unit := int(time.Second)
+		for _, c := range fraction[1:] {
+			if c < '0' || c > '9' {
+				return time.Time{}, false
+			}
+			unit /= 10
+			nanos += int(c-'0') * unit
+		}
+	}
+	return time.Date(100*century+year, time.Month(month), day, hour, minute, second, nanos, time.UTC), true
+}
+
+// twoDigits reads the number that two digits write; -1 when they are none.
+func twoDigits(b []byte) int {
+	high, low := b[0]-'0', b[1]-'0'
+	if high > 9 || low > 9 {
+		return -1
+	}
+	return int(high)*10 + int(low)
+}
+
 // number reads decimal digits, nothing else: no sign, no space.
 func number(b []byte, most int64) (int64, error) {
 	if len(b) == 0 || len(b) > 2*sequenceDigits {
 		return 0, errors.New("want decimal digits")
+	}
+	if len(b) > 16 && string(b[:16]) == "0000000000000000" { // as ce_sequence begins
+		b = b[16:]
 	}
 	var n int64
 	for _, c := range b {

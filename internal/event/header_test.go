@@ -83,6 +83,32 @@ func TestHeadersRoundTrip(t *testing.T) {
 	})
 }
 
+// Whatever the way in which a time is read, it is what time.Parse says.
+func TestTimesAreReadAsTimeParseReadsThem(t *testing.T) {
+	check := func(t interface{ Errorf(string, ...any) }, text string) {
+		want, wrong := time.Parse(time.RFC3339Nano, text)
+		got, err := event.ParseHeaders([]header{{"ce_time", []byte(text)}})
+		if (err != nil) != (wrong != nil) || !got.Time.Equal(want) {
+			t.Errorf("%q: got %v, %v; time.Parse says %v, %v", text, got.Time, err, want, wrong)
+		}
+	}
+	for _, text := range []string{
+		"2024-02-29T23:59:59Z", "2023-02-29T00:00:00Z", "2024-12-31T00:00:00.5Z", "2024-04-31T00:00:00Z",
+		"2024-01-00T00:00:00Z", "2024-00-01T00:00:00Z", "2024-13-01T00:00:00Z", "2024-01-01T24:00:00Z",
+		"2024-01-01T00:60:00Z", "2024-01-01T00:00:60Z", "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00,5Z",
+		"2024-01-01T00:00:00.1234567Z", "2024-01-01t00:00:00z", "2024-01-01 00:00:00Z", "0000-01-01T00:00:00Z", "2024-01-01T00:00:00", "",
+	} {
+		check(t, text)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := []byte("2024-01-02T03:04:05.678901Z")
+		for range rapid.IntRange(1, 3).Draw(t, "changes") {
+			text[rapid.IntRange(0, len(text)-1).Draw(t, "at")] = rapid.SampledFrom([]byte("0123456789-:.TZ+a")).Draw(t, "byte")
+		}
+		check(t, string(text))
+	})
+}
+
 func TestSequencesSortAsText(t *testing.T) {
 	sequence := func(n int64) string {
 		hs := event.AppendHeaders[header](nil, &event.Envelope{Sequence: n, HasSequence: true})
@@ -119,6 +145,9 @@ func TestParseHeaders(t *testing.T) {
 		{"other version of CloudEvents", []header{{"ce_specversion", []byte("0.3")}}, event.Envelope{}, "ce_specversion"},
 		{"invalid UTF-8", []header{{"ce_id", []byte{0xff}}}, event.Envelope{}, "ce_id"},
 		{"U+0000", []header{{"ce_subject", []byte("a\x00b")}}, event.Envelope{}, "ce_subject"},
+		{"U+0000 after U+0001", []header{{"ce_subject", []byte("01234\x01\x007")}}, event.Envelope{}, "ce_subject"},
+		{"invalid UTF-8 at the end", []header{{"ce_id", []byte("0123456789abcde\xff")}}, event.Envelope{}, "ce_id"},
+		{"not ASCII", []header{{"ce_id", []byte("01234567é")}, {"ce_type", []byte("é")}}, event.Envelope{ID: "01234567é", Type: "é"}, ""},
 		{"too long", []header{{"ce_source", make([]byte, 5000)}}, event.Envelope{}, "ce_source"},
 		{"the last one counts", []header{{"ce_id", []byte("a")}, {"ce_id", []byte("b")}}, event.Envelope{ID: "b"}, ""},
 		{"a bad trace is no reason", []header{{"traceparent", []byte{0xff}}, {"ce_id", []byte("a")}}, event.Envelope{ID: "a"}, ""},
