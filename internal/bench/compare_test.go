@@ -29,14 +29,23 @@ func TestMain(m *testing.M) {
 // side is one of those that are compared.
 type side struct {
 	name string
-	// cost is what one event takes, measured anew at each call.
+	// cost is what one event takes, measured anew at each call; nil where once
+	// is given: one event's work, of which the allocations are counted, too.
 	cost func() time.Duration
+	once func()
 	// most is what ours may cost in this side's costs, as it was promised; 0
 	// where nothing was.
 	most float64
-	// once, if set, is one event's work, of which the allocations are counted.
-	once func()
 }
+
+// turns is how often the sides take their turn within a round where one event
+// takes less than some microseconds; the median counts. A turn is short beside
+// what another program gets of the processor, and long enough to pay for the
+// garbage that it makes.
+const (
+	turns     = 51
+	turnCalls = 1000
+)
 
 // compare has all sides take their turn, once a round, and notes what ours, the
 // first one, costs against each of the others.
@@ -47,8 +56,15 @@ func compare(b *testing.B, what string, sides ...side) {
 	for b.Loop() {
 		for i := range sides {
 			at := (i + round) % len(sides) // nobody is always the first
-			runtime.GC()                   // nobody pays for the one before
-			costs[at] = append(costs[at], float64(sides[at].cost()))
+			if sides[at].cost != nil {
+				runtime.GC() // nobody pays for the one before
+				costs[at] = append(costs[at], float64(sides[at].cost()))
+			}
+		}
+		if sides[0].once != nil {
+			for at, cost := range quick(sides) {
+				costs[at] = append(costs[at], cost)
+			}
 		}
 		round++
 	}
@@ -134,23 +150,24 @@ func printTable() {
 	fmt.Println()
 }
 
-// quick measures something of less than a few microseconds: the median of many
-// slices, each short beside what another program gets of the processor and long
-// enough to pay for the garbage that it makes.
-func quick(once func()) side {
-	return side{once: once, cost: func() time.Duration {
-		const slices = 25
-		perSlice := scale(10_000)
-		var costs []float64
-		for range slices {
+// quick measures what takes less than some microseconds.
+func quick(sides []side) []float64 {
+	all, costs := make([][]float64, len(sides)), make([]float64, len(sides))
+	calls := scale(turnCalls)
+	for range turns {
+		for at := range sides {
+			runtime.GC()
 			start := time.Now()
-			for range perSlice {
-				once()
+			for range calls {
+				sides[at].once()
 			}
-			costs = append(costs, float64(time.Since(start))/float64(perSlice))
+			all[at] = append(all[at], float64(time.Since(start))/float64(calls))
 		}
-		return time.Duration(median(costs))
-	}}
+	}
+	for at := range all {
+		costs[at] = median(all[at])
+	}
+	return costs
 }
 
 // scale is how many events a round has: few, where benchmarks only have to show
