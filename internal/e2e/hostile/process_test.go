@@ -38,7 +38,7 @@ func wantNoCanary(t *testing.T, who, said string) {
 }
 
 // patience bounds every wait: long, since nothing that works needs it.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // process is a running program.
 type process struct {
