@@ -24,12 +24,13 @@ const (
 	StoppedPastEnd  State = "stopped_past_end"  // the position is beyond the log's end: it was truncated or is another log
 	StoppedRecreate State = "stopped_topic_recreated"
 	StoppedDataLoss State = "stopped_log_truncated"
+	StoppedTooLarge State = "stopped_batch_too_large" // a batch decompresses to more than may be held
 )
 
 // Stopped reports whether only an operator can set the partition going again.
 func (s State) Stopped() bool {
 	switch s {
-	case StoppedBelowLog, StoppedPastEnd, StoppedRecreate, StoppedDataLoss:
+	case StoppedBelowLog, StoppedPastEnd, StoppedRecreate, StoppedDataLoss, StoppedTooLarge:
 		return true
 	}
 	return false

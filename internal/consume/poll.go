@@ -110,6 +110,8 @@ func (e *Engine) fetchFailed(id offsets.Partition, err error) {
 	case p == nil || p.state.Stopped():
 	case errors.As(err, &loss):
 		e.halt(p, StoppedDataLoss, err.Error())
+	case errors.Is(err, kgo.ErrMaxDecompress): // the client fetches no more of it
+		e.halt(p, StoppedTooLarge, err.Error())
 	case errors.Is(err, kerr.OffsetOutOfRange) && p.pos.Next < p.end:
 		e.halt(p, StoppedBelowLog, err.Error())
 	case errors.Is(err, kerr.OffsetOutOfRange):
