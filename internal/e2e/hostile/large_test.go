@@ -50,7 +50,7 @@ func TestDecompressionBomb(t *testing.T) {
 // compressed that it fitted: else its partition would wait for ever.
 func TestLargeBadRecords(t *testing.T) {
 	t.Parallel()
-	dev := startDev(t)
+	dev := startDev(t, "--schema-patience", "100ms")
 	h := dev.hand()
 	client := dev.compressing()
 	random := make([]byte, 1_047_000)
@@ -60,7 +60,7 @@ func TestLargeBadRecords(t *testing.T) {
 	random[0] = 'x' // no magic byte
 	const topic, partition = schemas.TopicStockMovements, 3
 	good := h.value(topic, attacked[4].data("after"))
-	for _, value := range [][]byte{random, random, make([]byte, 2<<20), make([]byte, 24<<20)} {
+	for _, value := range [][]byte{random, random, make([]byte, 2<<20), make([]byte, 16<<20)} {
 		if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: partition, Key: []byte("bad"), Value: value}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
