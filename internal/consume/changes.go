@@ -19,6 +19,15 @@ func (c *Changes) Put(t *store.Table, key, values []any) {
 	c.ops = append(c.ops, op{table: t, kind: opPut, row: encodeKey(key), key: key, values: values, body: c.withBody})
 }
 
+// PutRead is Put for the values of a codec.RowReader, whose decimals and JSON
+// need not be parsed again to know that they are well-formed.
+func (c *Changes) PutRead(t *store.Table, key, values []any) {
+	if !c.check(t, store.Rows, key) || !c.valuesBy(store.CheckType, t, values) {
+		return
+	}
+	c.ops = append(c.ops, op{table: t, kind: opPut, row: encodeKey(key), key: key, values: values, body: c.withBody})
+}
+
 // Remove deletes a row of a Rows table at the event's stamp.
 func (c *Changes) Remove(t *store.Table, key []any) {
 	if !c.check(t, store.Rows, key) {
@@ -82,12 +91,16 @@ func (c *Changes) check(t *store.Table, kind store.Kind, key []any) bool {
 }
 
 func (c *Changes) values(t *store.Table, values []any) bool {
+	return c.valuesBy(store.CheckValue, t, values)
+}
+
+func (c *Changes) valuesBy(check func(store.Column, any) error, t *store.Table, values []any) bool {
 	if len(values) != len(t.Columns) {
 		c.misuse = fmt.Errorf("%w: table %s: %d values for %d columns", ErrMisuse, t.Name, len(values), len(t.Columns))
 		return false
 	}
 	for i, v := range values {
-		if err := store.CheckValue(t.Columns[i], v); err != nil {
+		if err := check(t.Columns[i], v); err != nil {
 			c.err = fmt.Errorf("table %s: %w", t.Name, err)
 			return false
 		}

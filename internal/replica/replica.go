@@ -149,7 +149,7 @@ func (v *value) time() (time.Time, bool, error) {
 func (r *Replica) project(e, _ *consume.Event, c *consume.Changes) error {
 	if !e.Deleted {
 		v := e.Value.(*value)
-		c.Put(v.plan.table, v.row[:1:1], v.row[1:])
+		c.PutRead(v.plan.table, v.row[:1:1], v.row[1:])
 		return nil
 	}
 	t := r.Table()
