@@ -43,8 +43,8 @@ type side struct {
 // what another program gets of the processor, and long enough to pay for the
 // garbage that it makes.
 const (
-	turns     = 51
-	turnCalls = 1000
+	turns     = 25
+	turnCalls = 5000
 )
 
 // compare has all sides take their turn, once a round, and notes what ours, the
