@@ -94,7 +94,8 @@ func OnEntity[T any](topic string, fold func(e Event[T], c *Changes) error) Proj
 // OnChange folds the changes of a topic's entities: before is nil when there was
 // no such entity (or it was deleted), after.Deleted says that it is gone. What
 // an earlier state added to a counter, fold takes back. The service keeps an
-// image of each entity for it.
+// image of each entity for it: of before, only ID, Time, Origin, Key, Version,
+// Data and Topic are known.
 func OnChange[T any](topic string, fold func(before *Event[T], after Event[T], c *Changes) error) Projection {
 	return typed[T](topic, schemas.Entity, true, func(e, before *consume.Event, c *consume.Changes) error {
 		var b *Event[T]

@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"firehose/internal/failpoint"
@@ -14,6 +15,7 @@ import (
 // until it is released.
 type claim struct {
 	p      *partition
+	epoch  int // of the partition: when it has another one, these events are not ours to apply
 	events []*Event
 	trip   State // the breaker tripped behind these events
 	wait   error // the dead letter behind these events is not acknowledged
@@ -83,9 +85,22 @@ func (e *Engine) takeReady(now time.Time) []*claim {
 		}
 		room -= len(events)
 		p.busy = true
-		claims = append(claims, &claim{p: p, events: events})
+		claims = append(claims, &claim{p: p, epoch: p.epoch, events: events})
 	}
 	return claims
+}
+
+// mine reports whether the claim's events are still its own to apply. The caller
+// holds the mutex.
+func (c *claim) mine() bool { return c.epoch == c.p.epoch }
+
+// cut gives the claim's events from the ith on back to their queue, and with them
+// all that another claim took behind them. With again set they are decoded again.
+func (c *claim) cut(i int, again bool) {
+	c.p.untake(c.events[i].From.Offset, again)
+	c.events = c.events[:i]
+	c.p.epoch++
+	c.epoch = c.p.epoch
 }
 
 // release lets others have the partitions again.
@@ -111,9 +126,16 @@ func (e *Engine) apply(ctx context.Context, claims []*claim) error {
 		}
 		err := e.try(ctx, claims)
 		var fenced *store.FencedError
+		var held *heldError
 		switch {
 		case err == nil:
 			return nil
+		case errors.As(err, &held):
+			e.hold(held.c, PausedRegistry, err)
+			continue
+		case errors.Is(err, errUnusable):
+			attempt--
+			continue
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, ErrMisuse), errors.Is(err, store.ErrFatal):
@@ -146,24 +168,59 @@ func (e *Engine) apply(ctx context.Context, claims []*claim) error {
 func (e *Engine) prune(claims []*claim) []*claim {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.stopping && len(claims) > 0 && claims[0].p.state == PausedStore {
-		return nil
-	}
 	kept := claims[:0:0]
 	for _, c := range claims {
-		if c.p.gone || c.p.seek || c.p.state.Stopped() {
+		if !c.mine() || len(c.events) == 0 { // the latter are settled
 			continue
 		}
 		for len(c.events) > 0 && c.events[0].From.Offset < c.p.pos.Next {
 			c.events = c.events[1:]
 			e.metrics.skipped.WithLabelValues("replay").Inc()
 		}
-		if len(c.events) > 0 {
-			c.trip, c.wait = "", nil
-			kept = append(kept, c)
+		if len(c.events) == 0 {
+			e.goOn(c.p) // the commit whose answer was lost had happened
+			continue
 		}
+		c.trip, c.wait = "", nil
+		kept = append(kept, c)
 	}
 	return kept
+}
+
+// hold gives a claim back whole and lets its partition rest.
+func (e *Engine) hold(c *claim, s State, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !c.mine() {
+		return
+	}
+	c.p.untake(c.events[0].From.Offset, false)
+	c.p.epoch++
+	c.p.rest(e.backoff(c.p.attempts + 1))
+	e.setState(c.p, s, err.Error())
+}
+
+// rest lets a partition wait until it is tried again.
+func (p *partition) rest(d time.Duration) {
+	p.attempts++
+	p.retryAt = time.Now().Add(d)
+}
+
+// goOn ends a pause whose cause is over. The caller holds the mutex.
+func (e *Engine) goOn(p *partition) {
+	p.attempts = 0
+	switch {
+	case p.stalls > 0:
+		// The registry is away still.
+	case p.breaker.open && p.pos.Next < p.end:
+		e.setState(p, p.breaker.state, whyTripped)
+	case p.breaker.open:
+		e.setState(p, Active, "") // nothing is left to try
+	default:
+		p.retryAt = time.Time{}
+		e.setState(p, Active, "")
+	}
+	e.mirror.Set(p.pos, string(p.state))
 }
 
 // try makes one transaction of the claims.
@@ -172,6 +229,7 @@ func (e *Engine) try(ctx context.Context, claims []*claim) error {
 	if err := e.setAside(ctx, claims); err != nil {
 		return err
 	}
+	claims = e.settleEmpty(claims)
 	m, err := e.merge(ctx, claims)
 	if err != nil {
 		return err
@@ -187,6 +245,21 @@ func (e *Engine) try(ctx context.Context, claims []*claim) error {
 	}
 	e.settle(claims)
 	return nil
+}
+
+// settleEmpty settles the claims of which nothing is left to apply, and returns
+// the others.
+func (e *Engine) settleEmpty(claims []*claim) []*claim {
+	var empty, rest []*claim
+	for _, c := range claims {
+		if len(c.events) == 0 {
+			empty = append(empty, c)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	e.settle(empty)
+	return rest
 }
 
 // settle takes over what the transaction has made true.
@@ -208,7 +281,6 @@ func (e *Engine) settle(claims []*claim) {
 			last := c.events[n-1]
 			p.pos.Next, p.pos.LeaderEpoch = last.next(), last.LeaderEpoch
 			p.end = max(p.end, p.pos.Next)
-			p.attempts = 0
 			if !p.gone { // its series are gone, too
 				e.metrics.applied(p, c.events)
 			}
@@ -219,16 +291,10 @@ func (e *Engine) settle(claims []*claim) {
 			p.retryAt = now.Add(e.cfg.BreakerPause)
 			e.setState(p, c.trip, whyTripped)
 		case c.wait != nil:
-			p.attempts++
-			p.retryAt = now.Add(e.backoff(p.attempts))
+			p.rest(e.backoff(p.attempts + 1))
 			e.setState(p, PausedDLT, c.wait.Error())
-		case p.breaker.open:
-			e.setState(p, p.breaker.state, whyTripped)
 		default:
-			p.retryAt = time.Time{}
-			if p.state != PausedRegistry {
-				e.setState(p, Active, "")
-			}
+			e.goOn(p)
 		}
 		e.mirror.Set(p.pos, string(p.state))
 	}
@@ -260,26 +326,19 @@ func (e *Engine) isolate(ctx context.Context, claims []*claim, refused error) er
 	for _, c := range claims {
 		n += len(c.events)
 	}
+	first, second := split(claims, max(1, n/2))
 	if n == 1 {
-		claims[0].events[0].failure = &Failure{Class: ClassStoreRefused, Err: refused}
-		return e.apply(ctx, claims)
+		ev := first[0].events[0]
+		if ev.failure != nil {
+			return fmt.Errorf("%w: it refuses a mark that a record was set aside: %w", store.ErrFatal, refused)
+		}
+		ev.failure = &Failure{Class: ClassStoreRefused, Err: refused}
 	}
-	first, second := split(claims, n/2)
 	if err := e.apply(ctx, first); err != nil {
 		return err
 	}
-	e.mu.Lock()
-	kept := second[:0]
-	for _, c := range second {
-		// What stands behind an event that was given back must wait for it.
-		if time.Now().Before(c.p.retryAt) {
-			c.p.untake(c.events[0].From.Offset, false)
-			continue
-		}
-		kept = append(kept, c)
-	}
-	e.mu.Unlock()
-	return e.apply(ctx, kept)
+	// What stands behind an event that was given back was given back with it.
+	return e.apply(ctx, second)
 }
 
 // split divides the claims after n events, in order.
@@ -288,10 +347,10 @@ func split(claims []*claim, n int) (first, second []*claim) {
 		k := min(n, len(c.events))
 		n -= k
 		if k > 0 {
-			first = append(first, &claim{p: c.p, events: c.events[:k]})
+			first = append(first, &claim{p: c.p, epoch: c.epoch, events: c.events[:k]})
 		}
 		if k < len(c.events) {
-			second = append(second, &claim{p: c.p, events: c.events[k:]})
+			second = append(second, &claim{p: c.p, epoch: c.epoch, events: c.events[k:]})
 		}
 	}
 	return first, second

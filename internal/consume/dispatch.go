@@ -107,8 +107,9 @@ func (e *Engine) decodeChunk(ctx context.Context, p *partition, c *chunk) error 
 		e.stall(ctx, p, c, err)
 		return nil
 	}
+	p.stalls = 0
 	if p.state == PausedRegistry {
-		e.setState(p, Active, "")
+		e.goOn(p)
 	}
 	e.schedule(p)
 	return nil
@@ -172,7 +173,7 @@ func (e *Engine) stall(ctx context.Context, p *partition, c *chunk, err error) {
 // setState moves a partition to a state and tells of it. The caller holds the
 // mutex.
 func (e *Engine) setState(p *partition, s State, why string) {
-	if p.state == s || p.state.Stopped() {
+	if p.state == s || p.state.Stopped() || p.gone {
 		return
 	}
 	was := p.state
@@ -182,7 +183,6 @@ func (e *Engine) setState(p *partition, s State, why string) {
 	log := e.cfg.Log.With("group", e.cfg.Group, "topic", p.id.Topic, "partition", p.id.ID,
 		"offset", p.pos.Next, "state", string(s), "was", string(was))
 	if s == Active {
-		p.stalls = 0
 		log.Info("partition goes on")
 		return
 	}

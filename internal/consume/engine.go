@@ -52,19 +52,18 @@ type Engine struct {
 	handlers  map[string]*Handler
 	client    *kgo.Client
 	mirror    *offsets.Mirror
-	connected chan struct{} // closed when client and mirror are there
+	life      context.Context //nolint:containedctx // of the clients: it ends their waits before Close
+	connected chan struct{}   // closed when client and mirror are there
 	metrics   *metrics
 
-	dltOnce  sync.Once
-	dlt      *kgo.Client
-	dltLarge *kgo.Client
-	dltErr   error
+	letters *letters
 
 	mu       sync.Mutex
 	changed  *sync.Cond // any of what follows
 	parts    map[offsets.Partition]*partition
 	jobs     []*decodeJob
 	gaveUp   map[schemaKey]time.Time // unknown schemas, until when they fail at once
+	polls    int                     // begun so far
 	wakePoll func()                  // ends the poll that waits
 	wake     *time.Timer
 	wakeTime time.Time // when wake fires; zero when it does not
@@ -90,6 +89,7 @@ func New(cfg Config, s Store) (*Engine, error) {
 	for _, h := range cfg.Handlers {
 		e.handlers[h.Topic.Topic] = h
 	}
+	e.letters = &letters{e: e}
 	e.metrics = newMetrics(cfg.Metrics, cfg.Group)
 	cfg.Metrics.MustRegister(exporterCollector{e, exporterLag(cfg.Group)})
 	prometheus.WrapRegistererWith(prometheus.Labels{"group": cfg.Group}, cfg.Metrics).MustRegister(lagCollector{e})
@@ -100,7 +100,8 @@ func New(cfg Config, s Store) (*Engine, error) {
 // wait until the engine has it.
 func (e *Engine) connect() error {
 	topics := slices.Sorted(maps.Keys(e.handlers))
-	client, err := kafka.NewClient(e.cfg.Kafka, append(e.groupOptions(topics), e.cfg.ClientOptions...)...)
+	opts := append(e.groupOptions(topics), kgo.WithContext(e.life))
+	client, err := kafka.NewClient(e.cfg.Kafka, append(opts, e.cfg.ClientOptions...)...)
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}
@@ -118,6 +119,9 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 	if abort == nil {
 		abort = context.WithoutCancel(ctx)
 	}
+	life, die := context.WithCancel(context.WithoutCancel(abort))
+	defer die()
+	e.life = life
 	if err := e.connect(); err != nil {
 		return err
 	}
@@ -148,17 +152,12 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 	if ferr := e.mirror.Flush(last); ferr != nil && err == nil {
 		e.cfg.Log.Warn("mirroring the last positions", "group", e.cfg.Group, "err", ferr)
 	}
-	// CloseAllowingRebalance would wait for the broker without a bound.
 	if lerr := e.client.LeaveGroupContext(last); lerr != nil {
 		e.cfg.Log.Warn("leaving the group", "group", e.cfg.Group, "err", lerr)
 	}
+	die() // Close alone would wait for a broker that is silent
 	e.client.Close()
-	if e.dltLarge != nil {
-		e.dltLarge.Close()
-	}
-	if e.dlt != nil {
-		e.dlt.Close()
-	}
+	e.letters.close()
 	if err != nil && errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil
 	}

@@ -10,7 +10,6 @@ import (
 	"firehose/internal/codec"
 	"firehose/internal/conflict"
 	"firehose/internal/event"
-	"firehose/internal/offsets"
 	"firehose/internal/store"
 	"firehose/schemas"
 )
@@ -27,15 +26,14 @@ type Event struct {
 	Value       any   // what Handler.Decode made
 	Body        []byte
 
-	control  bool  // a transaction marker: it only takes an offset
-	failure  error // a *Failure once the record is known to be unusable
-	aside    bool  // its dead letter is acknowledged
-	asideErr error
-	told     bool       // its setting aside is logged and counted
-	seen     store.Seen // of a fact that must not count twice
-	ops      []op       // what the projection asked for, when no before is needed
-	size     int        // bytes on the wire
-	record   *kgo.Record
+	control bool       // a transaction marker: it only takes an offset
+	failure error      // a *Failure once the record is known to be unusable
+	aside   bool       // its dead letter is acknowledged
+	settled bool       // the image of its entity has decided for it: see store.Row
+	seen    store.Seen // of a fact that must not count twice
+	ops     []op       // what the projection asked for, when no before is needed
+	size    int        // bytes on the wire
+	record  *kgo.Record
 }
 
 // Stamp returns the event's place in the order of its entity's events.
@@ -103,11 +101,6 @@ type op struct {
 
 // position returns the position after the event.
 func (e *Event) next() int64 { return e.From.Offset + 1 }
-
-// partition returns where the event lies.
-func (e *Event) partition() offsets.Partition {
-	return offsets.Partition{Topic: e.From.Topic, ID: e.From.Partition}
-}
 
 // image returns the value with its schema in front, whichever way the record
 // carried it.

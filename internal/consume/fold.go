@@ -1,7 +1,6 @@
 package consume
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -113,13 +112,14 @@ func (t *folded) write(c store.Changes) {
 	for i := range c.Rows {
 		row := &c.Rows[i]
 		key := encodeKey(row.Key)
-		var stored conflict.Stamp
+		t.widen(row)
 		old := t.rows[key]
-		if old != nil {
-			stored = old.Stamp
+		if old == nil {
+			t.rows[key] = row
+			continue
 		}
-		same := func() bool { return old.Deleted == row.Deleted && bytes.Equal(old.Body, row.Body) }
-		switch conflict.Newest(stored, row.Stamp, same) {
+		t.widen(old)
+		switch store.Meet(old, row) {
 		case conflict.Wins, conflict.WinsOver:
 			t.rows[key] = row
 		case conflict.Loses, conflict.Stale, conflict.Duplicate:
@@ -142,6 +142,12 @@ func (t *folded) write(c store.Changes) {
 		if !slices.ContainsFunc(t.entries, again) {
 			t.entries = append(t.entries, e)
 		}
+	}
+}
+
+func (t *folded) widen(r *store.Row) {
+	if !r.Deleted {
+		r.Values = widen(t.table, &op{kind: opPut, values: r.Values})
 	}
 }
 

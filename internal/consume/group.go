@@ -28,10 +28,19 @@ func (e *Engine) groupOptions(topics []string) []kgo.Opt {
 		// first record after a restart was seen to come 5 s late.
 		kgo.FetchMaxWait(250 * time.Millisecond),
 		kgo.DisableAutoCommit(),
+		kgo.OnPartitionsAssigned(e.assigned),
 		kgo.AdjustFetchOffsetsFn(e.assign),
 		kgo.OnPartitionsRevoked(e.revoked),
 		kgo.OnPartitionsLost(e.lost),
 	}
+}
+
+// assigned notes that this member is in its group, also when there are more
+// members than partitions and it is given none.
+func (e *Engine) assigned(context.Context, *kgo.Client, map[string][]int32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.joined = true
 }
 
 // assign answers where the partitions that this member was just given resume:
@@ -92,6 +101,11 @@ func (e *Engine) resume(ctx context.Context, given map[string]map[int32]kgo.Offs
 	if err != nil {
 		return fmt.Errorf("read positions: %w", err)
 	}
+	if n := count(given); len(start) != n || len(stored) != n {
+		// Just added, and not every broker knows of it yet. Without an answer of
+		// the store it would resume where the group's offset says.
+		return fmt.Errorf("%d partitions given, %d described, %d positions", n, len(start), len(stored))
+	}
 	topicIDs := map[string]offsets.TopicID{}
 	for _, s := range start {
 		topicIDs[s.Topic] = s.TopicID
@@ -102,7 +116,8 @@ func (e *Engine) resume(ctx context.Context, given map[string]map[int32]kgo.Offs
 	defer e.mu.Unlock()
 	for _, pos := range stored {
 		id := pos.Of()
-		p := &partition{id: id, handler: e.handlers[id.Topic], pos: pos, state: Active, end: logs[id].StableEnd}
+		p := &partition{id: id, handler: e.handlers[id.Topic], pos: pos, state: Active,
+			start: logs[id].Start, end: logs[id].StableEnd, since: e.polls}
 		if state, why := judge(pos, topicIDs[pos.Topic], logs[id]); state != Active {
 			e.halt(p, state, why)
 		}
@@ -116,9 +131,17 @@ func (e *Engine) resume(ctx context.Context, given map[string]map[int32]kgo.Offs
 		}
 		e.mirror.Own(pos, string(p.state))
 	}
-	e.joined = true
+	e.wakePoll() // what it brings may be of an earlier assignment: see enqueue
 	e.changed.Broadcast()
 	return nil
+}
+
+func count(given map[string]map[int32]kgo.Offset) int {
+	n := 0
+	for _, partitions := range given {
+		n += len(partitions)
+	}
+	return n
 }
 
 // judge compares a stored position with the log that it is about.
@@ -150,6 +173,9 @@ func (e *Engine) reportMoved(ctx context.Context, stored []offsets.Position) {
 
 // halt stops a partition until an operator acts. The caller holds the mutex.
 func (e *Engine) halt(p *partition, s State, why string) {
+	if p.gone {
+		return
+	}
 	p.state, p.why = s, why
 	p.clear()
 	e.client.PauseFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
@@ -210,7 +236,10 @@ func (e *Engine) forget(taken map[string][]int32, wait bool) {
 func (e *Engine) reread(ctx context.Context, parts []*partition) error {
 	want := make([]offsets.Position, len(parts))
 	for i, p := range parts {
+		// A row that is gone (the store was emptied under us) comes back at the
+		// log's start, never where this member believes to be.
 		want[i] = p.pos
+		want[i].Next, want[i].LeaderEpoch, want[i].Generation = p.start, offsets.NoEpoch, 0
 	}
 	stored, err := e.store.Positions(ctx, want)
 	if err != nil {

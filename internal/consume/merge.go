@@ -1,7 +1,6 @@
 package consume
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -81,21 +80,41 @@ func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
 		}
 		m.known = known
 	}
+	unusable := false
 	for _, c := range claims {
 		if len(c.events) == 0 {
 			continue
 		}
 		for _, ev := range c.events {
-			if err := m.add(ctx, c.p.handler, ev); err != nil {
+			err := m.add(ctx, c.p.handler, ev)
+			switch {
+			case errors.Is(err, errUnusable):
+				unusable = true // find the others, too: all are set aside at once
+			case errors.Is(err, errNoRegistry):
+				return nil, &heldError{c, err}
+			case err != nil:
 				return nil, err
 			}
 		}
 		last := c.events[len(c.events)-1]
 		m.batch.Moves = append(m.batch.Moves, store.Move{From: c.p.pos, Next: last.next(), LeaderEpoch: last.LeaderEpoch})
 	}
+	if unusable {
+		return nil, errUnusable
+	}
 	m.finish()
 	return &m.merged, nil
 }
+
+// heldError says that a claim has to wait, and the others need not.
+type heldError struct {
+	c   *claim
+	err error
+}
+
+func (e *heldError) Error() string { return e.err.Error() }
+
+func (e *heldError) Unwrap() error { return e.err }
 
 // lookup lists what the claims' events depend on.
 func lookup(claims []*claim) *store.Lookup {
@@ -200,7 +219,7 @@ func (m *merger) change(ctx context.Context, h *Handler, ev *Event) error {
 	if ent.now != nil {
 		stored = ent.now.Stamp()
 	}
-	outcome := conflict.Newest(stored, ev.Stamp(), func() bool { return sameBody(ent.now, ev) })
+	outcome := conflict.Newest(stored, ev.Stamp(), func() int { return compareImage(ev, ent.now) })
 	switch outcome {
 	case conflict.Stale:
 		m.stale++
@@ -209,12 +228,12 @@ func (m *merger) change(ctx context.Context, h *Handler, ev *Event) error {
 		m.duplicate++
 		return nil
 	case conflict.Loses:
-		m.lose(ev, "newest", "kept", ev.Stamp(), stored, ev.Body)
+		m.lose(ev, "newest", "kept", ev.Stamp(), stored, ev.image())
 		return nil
 	case conflict.WinsOver:
-		m.lose(ev, "newest", "replaced", stored, ev.Stamp(), ent.now.Body)
+		m.lose(ev, "newest", "replaced", stored, ev.Stamp(), ent.now.image())
 	}
-	ops, err := h.project(ev, live(ent.now))
+	ops, err := h.project(ev, asBefore(ent.now))
 	if err != nil {
 		if f := (*Failure)(nil); errors.As(err, &f) {
 			ev.failure = f
@@ -222,23 +241,29 @@ func (m *merger) change(ctx context.Context, h *Handler, ev *Event) error {
 		}
 		return err
 	}
-	ent.now, ent.moved = ev, true
+	ent.now, ent.moved, ev.settled = ev, true, true
 	return m.put(ev, ops)
 }
 
-// errUnusable says that an event got its failure while it was merged. Nothing is
-// wrong with the store: try again, and set the event aside first.
-var errUnusable = fmt.Errorf("%w: an event turned out to be unusable", store.ErrChanged)
+var (
+	// errUnusable says that an event got its failure while it was merged.
+	// Nothing is wrong with the store: try again, and set the event aside first.
+	errUnusable = errors.New("an event turned out to be unusable")
+	// errNoRegistry says that an entity's image cannot be read at the moment.
+	errNoRegistry = errors.New("schema of an entity's image")
+)
 
-func live(e *Event) *Event {
+// asBefore returns the state before an event as a projection may see it: what an
+// image keeps, no more, whether it comes from the store or from the same batch.
+func asBefore(e *Event) *Event {
 	if e == nil || e.Deleted {
 		return nil
 	}
-	return e
-}
-
-func sameBody(a, b *Event) bool {
-	return a.Deleted == b.Deleted && bytes.Equal(a.Body, b.Body)
+	b := &Event{Key: e.Key, Version: e.Version, Value: e.Value}
+	b.From.Topic = e.From.Topic
+	b.ID, b.Origin, b.Sequence, b.HasSequence = e.ID, e.Origin, e.Version, true
+	b.Time = microTime(e.Time.UnixMicro())
+	return b
 }
 
 // restore makes an event of an entity's stored image.
@@ -254,7 +279,7 @@ func restore(ctx context.Context, h *Handler, like *Event, image store.Image) (*
 		e.Value, err = h.Decode(ctx, f)
 	}
 	if errors.Is(err, codec.ErrUnavailable) || errors.Is(err, codec.ErrUnknownSchema) {
-		return nil, fmt.Errorf("%w: image of an entity of %s: %w", store.ErrTransient, image.Topic, err)
+		return nil, fmt.Errorf("%w of %s: %w", errNoRegistry, image.Topic, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: image of an entity of %s: %w", store.ErrFatal, image.Topic, err)
@@ -296,7 +321,7 @@ func (m *merger) put(ev *Event, ops []op) error {
 		case o.kind == opAppend:
 			m.duplicate++ // the same event ID twice in one batch
 		default:
-			m.replace(c, ev, o)
+			m.replace(r.table, c, ev, ops[i:])
 		}
 	}
 	return nil
@@ -312,28 +337,6 @@ func (c *cell) add(deltas []int64) bool {
 		c.sums[i] = sum
 	}
 	return true
-}
-
-// replace decides between two states of one row within the batch.
-func (m *merger) replace(c *cell, ev *Event, o *op) {
-	same := func() bool { return !o.body || sameBody(c.event, ev) }
-	switch conflict.Newest(c.event.Stamp(), ev.Stamp(), same) {
-	case conflict.Wins:
-		c.op, c.event = o, ev
-	case conflict.WinsOver:
-		m.lose(c.event, "newest", "replaced", c.event.Stamp(), ev.Stamp(), c.event.Body)
-		c.op, c.event = o, ev
-	case conflict.Loses:
-		m.lose(ev, "newest", "kept", ev.Stamp(), c.event.Stamp(), ev.Body)
-	case conflict.Stale:
-		m.stale++
-	case conflict.Duplicate:
-		if ev == c.event {
-			c.op = o // an event's later change to the same row
-		} else {
-			m.duplicate++
-		}
-	}
 }
 
 // finish lists the batch's rows: tables by name, rows by key, so that two
@@ -377,11 +380,7 @@ func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
 			if out.Rows == nil {
 				out.Rows = make([]store.Row, 0, len(keys)) // a table's changes are all of one kind
 			}
-			row := store.Row{Key: c.op.key, Values: widen(t, c.op), Stamp: c.event.Stamp(), Deleted: c.op.kind == opRemove, From: c.event.From}
-			if c.op.body {
-				row.Body = c.event.Body
-			}
-			out.Rows = append(out.Rows, row)
+			out.Rows = append(out.Rows, rowOf(t, c.event, c.op))
 		}
 	}
 	return out

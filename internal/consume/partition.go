@@ -48,11 +48,15 @@ type partition struct {
 	queue       []*chunk
 	queuedBytes int
 	fetchPaused bool
-	busy        bool // an applier works on it
-	gone        bool // revoked or lost: drop what is left
-	seek        bool // fetch again from pos; until then what arrives is dropped
+	busy        bool  // an applier works on it
+	gone        bool  // revoked or lost: drop what is left
+	seek        bool  // fetch again from pos; until then what arrives is dropped
+	since       int   // the poll that was under way when it was assigned
+	epoch       int   // grows when what an applier holds of it is not its to apply any more
+	start       int64 // where the log began when it was assigned
 	state       State
 	why         string    // what caused the state, for operators
+	fetchError  string    // the last one that was told
 	retryAt     time.Time // of a paused state
 	attempts    int       // of the pause: backoff
 	stalls      int       // of its decoder, in a row
@@ -130,7 +134,8 @@ func (p *partition) untake(offset int64, again bool) {
 	}
 }
 
-// clear forgets everything that is queued.
+// clear forgets everything that is queued, and what an applier holds.
 func (p *partition) clear() {
 	p.queue, p.queuedBytes = nil, 0
+	p.epoch++
 }

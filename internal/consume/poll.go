@@ -14,7 +14,7 @@ import (
 
 const (
 	pollRecords   = 10_000 // bounds one poll, and so one chunk
-	eventOverhead = 512    // bytes of memory that an event takes beyond its record
+	eventOverhead = 1024   // bytes of memory that an event takes beyond its record
 )
 
 // poll fetches until ctx ends. It never waits for an applier: a partition whose
@@ -50,11 +50,12 @@ func (e *Engine) poll(ctx context.Context) error {
 	return nil
 }
 
-// seek fetches partitions again from their position, where reread asked for it,
-// and keeps cancel as the way to end the poll that follows.
+// seek begins a poll: it fetches partitions again from their position, where that
+// was asked for, and keeps cancel as the way to end the poll that follows.
 func (e *Engine) seek(cancel func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.polls++
 	e.wakePoll = cancel
 	for _, p := range e.parts {
 		if p.seek {
@@ -71,6 +72,13 @@ func (e *Engine) seek(cancel func()) {
 func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 	p := e.parts[offsets.Partition{Topic: f.Topic, ID: f.Partition}]
 	if p == nil || p.gone || p.seek || p.state.Stopped() {
+		return
+	}
+	if p.since == e.polls {
+		// This poll began before the partition was assigned: the records may be
+		// of an earlier time that this member owned it, and others have moved
+		// the position since.
+		p.seek = true
 		return
 	}
 	p.end = max(p.end, f.LastStableOffset)
@@ -118,7 +126,9 @@ func (e *Engine) fetchFailed(id offsets.Partition, err error) {
 		e.halt(p, StoppedPastEnd, err.Error())
 	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
 		e.halt(p, StoppedRecreate, err.Error())
+	case p.fetchError == err.Error(): // told already
 	default:
+		p.fetchError = err.Error()
 		e.cfg.Log.Warn("fetching", "group", e.cfg.Group, "topic", id.Topic, "partition", id.ID, "err", err)
 	}
 }

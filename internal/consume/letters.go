@@ -1,0 +1,113 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"firehose/internal/kafka"
+)
+
+// letters writes dead letters. Its clients are made at first use: they keep the
+// source's partition number, which the group's client would not.
+//
+// What fitted the source has to fit the dead letters, or its partition would wait
+// for ever: a record of all that a topic takes, and one that only fitted because
+// it was compressed. So the client for large ones allows whatever could be
+// fetched and compresses as well as anybody; its batches have one record each,
+// since several together would not fit.
+type letters struct {
+	e     *Engine
+	once  sync.Once
+	small *kgo.Client
+	large *kgo.Client
+	err   error
+}
+
+// largeLetter is the size from which a dead letter is a batch of its own: far
+// below what a client's batch and a topic take.
+const largeLetter = 512 << 10
+
+// errUnanswered says that nobody knows whether a dead letter was written. It is
+// written again: topic ID, partition and offset tell the two apart from others.
+var errUnanswered = errors.New("no answer in time")
+
+// send writes the records and returns what became of each, after the dead-letter
+// timeout at the latest, whatever the client still waits for. The second error
+// says that there is no client.
+func (l *letters) send(ctx context.Context, records []*kgo.Record) ([]error, error) {
+	if l.once.Do(l.connect); l.err != nil {
+		return nil, l.err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.e.cfg.DeadLetterTimeout)
+	defer cancel()
+	type answer struct {
+		i   int
+		err error
+	}
+	answers := make(chan answer, len(records)) // a late one finds room, and nobody
+	errs := make([]error, len(records))
+	var large []int
+	open := 0
+	for i, r := range records {
+		errs[i] = errUnanswered
+		if letterSize(r) > largeLetter {
+			large = append(large, i)
+			continue
+		}
+		open++
+		l.small.Produce(ctx, r, func(_ *kgo.Record, err error) { answers <- answer{i, err} })
+	}
+	for open > 0 || len(large) > 0 {
+		if open == 0 { // one at a time
+			i := large[0]
+			large, open = large[1:], 1
+			l.large.Produce(ctx, records[i], func(_ *kgo.Record, err error) { answers <- answer{i, err} })
+		}
+		select {
+		case a := <-answers:
+			errs[a.i] = a.err
+			open--
+		case <-ctx.Done():
+			return errs, nil
+		}
+	}
+	return errs, nil
+}
+
+func (l *letters) connect() {
+	// A dead letter may be written twice, but waiting for it must end.
+	opts := append([]kgo.Opt{
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.AllowIdempotentProduceCancellation(),
+		kgo.WithContext(l.e.life),
+	}, l.e.cfg.ClientOptions...)
+	if l.small, l.err = kafka.NewClient(l.e.cfg.Kafka, opts...); l.err != nil {
+		return
+	}
+	if l.large, l.err = kafka.NewClient(l.e.cfg.Kafka, append(opts,
+		kgo.ProducerBatchMaxBytes(80<<20), // a fetched batch is at most 64 MiB
+		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.GzipCompression()))...); l.err != nil {
+		l.err = fmt.Errorf("for large ones: %w", l.err)
+	}
+}
+
+// close closes the clients, if there are any.
+func (l *letters) close() {
+	for _, c := range []*kgo.Client{l.small, l.large} {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+func letterSize(r *kgo.Record) int {
+	size := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	return size
+}
