@@ -14,11 +14,15 @@ func TestSabotageIsNoticed(t *testing.T) {
 	if os.Getenv("E2E_TAGS") != "" {
 		t.Skip("these binaries are sabotaged already")
 	}
-	for _, tt := range []struct{ tag, test string }{
+	type sabotage struct{ tag, test string }
+	tests := []sabotage{
 		{"sabotage_position", "TestKilledAtFailpoint/between-position-and-rows"},
 		{"sabotage_seen", "TestReplayedAgain"},
-		{"sabotage_seen", "TestKilledTenTimes"},
-	} {
+	}
+	if full() {
+		tests = append(tests, sabotage{"sabotage_seen", "TestKilledTenTimes"})
+	}
+	for _, tt := range tests {
 		t.Run(tt.tag+"/"+tt.test, func(t *testing.T) {
 			t.Parallel()
 			// Exactly this test, and its subtest if it names one.
