@@ -45,24 +45,27 @@ const (
 	WinsOver                 // concurrent: same version, another body, and it orders after
 )
 
-// Newest is the policy "latest version wins". sameBody reports whether both
-// events carry the same state; it is asked only when the versions are equal.
-func Newest(stored, incoming Stamp, sameBody func() bool) Outcome {
+// Newest is the policy "latest version wins". compareBody compares the incoming
+// event's state with the stored one's in an order that is the same on every
+// replica: it is 0 when they are the same. It is asked only when the versions
+// are equal, and orders two bodies under one stamp: no stamp should have two,
+// but a producer that errs must not make replicas differ.
+func Newest(stored, incoming Stamp, compareBody func() int) Outcome {
 	switch {
 	case stored.IsZero() || incoming.Version > stored.Version:
 		return Wins
 	case incoming.Version < stored.Version:
 		return Stale
-	case stored == incoming:
-		return Duplicate
-	case sameBody():
+	}
+	stamps, bodies := Compare(incoming, stored), compareBody()
+	switch {
+	case bodies == 0 && stamps > 0:
 		// No conflict; but the later stamp stays, so that replicas that saw
 		// the two in another order hold the same row.
-		if Compare(incoming, stored) > 0 {
-			return Wins
-		}
+		return Wins
+	case bodies == 0:
 		return Duplicate
-	case Compare(incoming, stored) > 0:
+	case stamps > 0 || stamps == 0 && bodies > 0:
 		return WinsOver
 	default:
 		return Loses

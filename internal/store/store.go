@@ -84,6 +84,9 @@ type Row struct {
 	// when a lost row is no conflict of its own (it was derived from an entity
 	// whose image decides).
 	Body []byte
+	// Settled says that the image of the row's entity has decided between
+	// events of one stamp: the row replaces the stored one.
+	Settled bool
 	// From is the record that the row comes from.
 	From Source
 }
@@ -165,14 +168,15 @@ type Known struct {
 }
 
 // Conflict is a concurrent event that lost, with its bytes. It is identified by
-// policy, topic, key and the loser's stamp (under "seen" by its body too) and
-// recorded once. A nil Body is a delete.
+// policy, topic, key and the loser's stamp and recorded once; where the winner
+// has the same stamp, by its state too: Tie, or else Body. A nil Body is a delete.
 type Conflict struct {
 	From    Source
 	Key     string
 	Policy  string // "newest", or "seen" for another body under a seen event ID
 	Loser   conflict.Stamp
 	Winner  conflict.Stamp
+	Tie     Hash // HashRow of a row that lost to one of the same stamp
 	Body    []byte
 	Outcome string // "kept" when the stored one stayed, "replaced" when it gave way
 }

@@ -173,8 +173,9 @@ func (a *applier) conflict(c store.Conflict, encoding string) error {
 	return err
 }
 
-// conflictID identifies a loser by its stamp; under "seen" the stamps of two
-// bodies are equal, so the body tells them apart.
+// conflictID identifies a loser by its stamp. Where the winner has the same one,
+// and under "seen", the loser's state tells it from others: of a row its values,
+// for the event may have gone when it is displaced.
 func conflictID(c store.Conflict) []byte {
 	h := sha256.New()
 	text := func(s string) {
@@ -195,7 +196,10 @@ func conflictID(c store.Conflict) []byte {
 	text(c.From.Topic)
 	text(c.Key)
 	stamp(c.Loser)
-	if c.Policy == "seen" {
+	switch {
+	case c.Tie != store.Hash{}:
+		h.Write(c.Tie[:])
+	case c.Policy == "seen" || c.Loser == c.Winner:
 		h.Write(c.Body)
 	}
 	return h.Sum(nil)[:16]

@@ -93,15 +93,13 @@ func (a *applier) contested(t *table, r *store.Row) error {
 	if stored == nil {
 		return fmt.Errorf("%w: row neither written nor there", store.ErrTransient)
 	}
-	stamp := conflict.Stamp{
+	old := store.Row{Key: r.Key, Deleted: stored[4].(int64) != 0, Stamp: conflict.Stamp{
 		Version: stored[0].(int64), Time: stored[1].(int64), Origin: stored[2].(string), EventID: stored[3].(string),
+	}}
+	for _, v := range stored[5:] {
+		old.Values = append(old.Values, v)
 	}
-	deleted, values := stored[4].(int64) != 0, stored[5:]
-	incoming := a.args[len(t.decl.Key) : len(t.decl.Key)+len(t.decl.Columns)]
-	outcome := conflict.Newest(stamp, r.Stamp, func() bool {
-		return deleted == r.Deleted && (deleted || sameValues(values, incoming))
-	})
-	switch outcome {
+	switch store.Meet(&old, r) {
 	case conflict.Stale:
 		a.result.Stale++
 		return nil
@@ -113,14 +111,17 @@ func (a *applier) contested(t *table, r *store.Row) error {
 			a.result.Stale++
 			return nil
 		}
-		return a.lost(r, r.Stamp, stamp, "kept", "event", r.Body)
+		if r.Deleted {
+			return a.lost(r, r, &old, "kept", "none", nil)
+		}
+		return a.lost(r, r, &old, "kept", "event", r.Body)
 	case conflict.WinsOver:
 		if r.Body != nil {
-			encoding, body, err := renderStored(t, deleted, values)
+			encoding, body, err := renderStored(t, &old)
 			if err != nil {
 				return err
 			}
-			if err := a.lost(r, stamp, r.Stamp, "replaced", encoding, body); err != nil {
+			if err := a.lost(r, &old, r, "replaced", encoding, body); err != nil {
 				return err
 			}
 		}
@@ -133,42 +134,30 @@ func (a *applier) contested(t *table, r *store.Row) error {
 	return nil
 }
 
-// lost records the loser of two concurrent rows.
-func (a *applier) lost(r *store.Row, loser, winner conflict.Stamp, outcome, encoding string, body []byte) error {
+// lost records the loser of two concurrent rows, of which r came last.
+func (a *applier) lost(r, loser, winner *store.Row, outcome, encoding string, body []byte) error {
 	key, err := keyText(r.Key)
 	if err != nil {
 		return err
 	}
-	return a.conflict(store.Conflict{
-		From: r.From, Key: key, Policy: "newest", Loser: loser, Winner: winner, Body: body, Outcome: outcome,
-	}, encoding)
-}
-
-// sameValues compares a stored row with one about to be written, both as SQLite
-// holds them.
-func sameValues(stored []driver.Value, incoming []any) bool {
-	for i, v := range stored {
-		if b, ok := v.([]byte); ok {
-			other, ok := incoming[i].([]byte)
-			if !ok || string(b) != string(other) {
-				return false
-			}
-		} else if v != incoming[i] {
-			return false
-		}
+	c := store.Conflict{
+		From: r.From, Key: key, Policy: "newest", Loser: loser.Stamp, Winner: winner.Stamp, Body: body, Outcome: outcome,
 	}
-	return true
+	if loser.Stamp == winner.Stamp {
+		c.Tie = store.HashRow(loser)
+	}
+	return a.conflict(c, encoding)
 }
 
 // renderStored writes a stored row as a JSON object by column, bytes in base64.
 // The event it came from is not kept with it.
-func renderStored(t *table, deleted bool, values []driver.Value) (encoding string, body []byte, err error) {
-	if deleted {
+func renderStored(t *table, r *store.Row) (encoding string, body []byte, err error) {
+	if r.Deleted {
 		return "none", nil, nil
 	}
-	object := make(map[string]any, len(values))
+	object := make(map[string]any, len(r.Values))
 	for i, c := range t.decl.Columns {
-		switch v := values[i].(type) {
+		switch v := r.Values[i].(type) {
 		case int64:
 			object[c.Name] = v
 			if c.Type == store.Bool {

@@ -1,0 +1,93 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"firehose/internal/store"
+)
+
+// testSameStamp: two bodies under one stamp, which only a broken producer
+// writes, leave the same row and the same losers in every order and number of
+// deliveries, each loser with its bytes.
+func testSameStamp(t *testing.T, open Opener) {
+	table := things()
+	same := stamp(7, "e1")
+	noted := row("a", "x", same)
+	noted.Values, noted.Body = []any{"x", "noted"}, []byte("body of noted x")
+	for name, c := range map[string]struct {
+		events []store.Row
+		row    [][]string
+		losers [][]string
+	}{
+		"values": {
+			[]store.Row{row("a", "x", same), noted, row("a", "y", same)},
+			[][]string{one("a", "y")},
+			[][]string{one("event", "body of noted x"), one("event", "body of x")},
+		},
+		"a delete": {
+			[]store.Row{row("a", "x", same), removed("a", same), row("a", "y", same)},
+			nil,
+			[][]string{one("event", "body of x"), one("event", "body of y")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			permutations(len(c.events), func(order []int) {
+				h := newHarness(t, open, table)
+				defer h.Close()
+				conflicts := 0
+				for _, i := range slices.Concat(order, order) {
+					conflicts += h.mustApply(rows(table, c.events[i])).Conflicts
+				}
+				h.want(readThings, c.row...)
+				h.want(`SELECT encoding, body FROM conflicts ORDER BY body`, c.losers...)
+				if conflicts != len(c.losers) {
+					t.Errorf("order %v: counted %d conflicts, want %d", order, conflicts, len(c.losers))
+				}
+			})
+		})
+	}
+}
+
+// testSameStampInBatch: a loser that the merge of a batch found is the one that
+// the store finds when it meets the row.
+func testSameStampInBatch(t *testing.T, open Opener) {
+	table := things()
+	h := newHarness(t, open, table)
+	x, y := row("a", "x", stamp(7, "e1")), row("a", "y", stamp(7, "e1"))
+	b := rows(table, y)
+	b.Conflicts = []store.Conflict{{
+		From: x.From, Key: "a", Policy: "newest", Outcome: "kept", Loser: x.Stamp, Winner: y.Stamp, Body: x.Body, Tie: store.HashRow(&x),
+	}}
+	h.mustApply(b)
+	if got := h.mustApply(rows(table, x)); got.Conflicts != 0 || got.Duplicate != 1 {
+		t.Errorf("got %+v, want the conflict known", got)
+	}
+	h.want(`SELECT count(*) FROM conflicts`, one(1))
+}
+
+// testSettledRows: where an entity's image has decided, the row follows it
+// whatever its values.
+func testSettledRows(t *testing.T, open Opener) {
+	table := things()
+	h := newHarness(t, open, table)
+	for i, c := range []struct {
+		row  store.Row
+		want [][]string
+	}{
+		{row("a", "y", stamp(7, "e1")), [][]string{one("a", "y")}},
+		{removed("a", stamp(7, "e1")), nil},
+		{row("a", "x", stamp(7, "e1")), [][]string{one("a", "x")}},
+		{row("a", "older", stamp(6, "e0")), [][]string{one("a", "x")}},
+		{row("a", "earlier", stamp(7, "e0")), [][]string{one("a", "x")}},
+	} {
+		r := c.row
+		r.Body, r.Settled = nil, true
+		h.mustApply(rows(table, r))
+		if got := h.mustRead(readThings); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("step %d: got %v, want %v", i, got, c.want)
+		}
+	}
+	h.want(readLosers)
+}
