@@ -19,7 +19,7 @@ import (
 	"firehose/internal/codec"
 	"firehose/internal/replica"
 	"firehose/internal/store"
-	store_sqlite "firehose/internal/store/sqlite"
+	sqlitestore "firehose/internal/store/sqlite"
 	"firehose/schemas"
 )
 
@@ -163,7 +163,7 @@ func (r *bare) statement() string {
 // of them took.
 func (r *bare) upsert(b *testing.B, batch int, sorted bool, open func(*testing.B, string, string) inserter) time.Duration {
 	path := filepath.Join(b.TempDir(), "bare.db")
-	s, err := store_sqlite.Open(b.Context(), path, []*store.Table{r.table})
+	s, err := sqlitestore.Open(b.Context(), path, []*store.Table{r.table})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -212,6 +212,7 @@ func throughSQL(b *testing.B, dsn, query string) inserter {
 		}
 		defer tx.Rollback()
 		bound := tx.Stmt(prepared)
+		defer bound.Close()
 		for _, row := range rows {
 			if _, err := bound.Exec(row...); err != nil {
 				return err
