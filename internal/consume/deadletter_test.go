@@ -63,7 +63,10 @@ func TestEveryKindOfBadRecordIsSetAside(t *testing.T) {
 		{"NaN", consume.ClassValueRefused, b.record("bank.accounts", 0, "nan", "n", &account{ID: "n", Version: 1, Rate: math.NaN()}, &version)},
 		{"ce_sequence differs", consume.ClassBadVersion, b.record("bank.accounts", 0, "s", "n", &account{ID: "n", Version: 2}, &version)},
 		{"tombstone without version", consume.ClassBadVersion, &kgo.Record{Topic: "bank.accounts", Key: []byte("n")}},
+		{"tombstone of a key with U+0000", consume.ClassBadKey, b.record("bank.accounts", 0, "gone", "n", &account{}, &version)},
 	}
+	zero := entities[len(entities)-1].r
+	zero.Key, zero.Value = []byte("n\x00"), nil
 	for i, test := range tests {
 		b.produce(test.r, good(i))
 	}

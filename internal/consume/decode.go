@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -63,6 +64,9 @@ func (h *Handler) read(ctx context.Context, r *kgo.Record, e *Event) error {
 	}
 	if !utf8.ValidString(e.Key) {
 		return fail(ClassBadKey, "the key is not valid UTF-8")
+	}
+	if strings.ContainsRune(e.Key, 0) { // which not every store can hold as text
+		return fail(ClassBadKey, "the key holds U+0000")
 	}
 	if r.Value == nil {
 		if err := h.readTombstone(e); err != nil {

@@ -14,7 +14,7 @@ const (
 	ClassUnknownSchema   = "unknown_schema"   // the registry does not know its schema
 	ClassIncompatible    = "incompatible"     // its schema cannot be read as ours
 	ClassBadHeader       = "bad_header"       // a ce_ header that is not what it says
-	ClassBadKey          = "bad_key"          // empty, not UTF-8, or not the value's key field
+	ClassBadKey          = "bad_key"          // empty, not UTF-8, holds U+0000, or not the value's key field
 	ClassBadVersion      = "bad_version"      // ce_sequence and the value disagree, or there is none
 	ClassMissingID       = "missing_id"       // a fact without an event ID
 	ClassTombstone       = "tombstone"        // a delete on a fact topic
