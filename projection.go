@@ -76,12 +76,18 @@ func registered(ctx context.Context, r *codec.Registry, topic string) (*schemas.
 
 // OnFact folds the facts of a topic. fold must be a pure function of the event;
 // it is called at least once for each and takes effect exactly once. An error
-// sets the event aside.
+// sets the event aside; what is told of it is a Refuse's reason or else only its
+// type.
 func OnFact[T any](topic string, fold func(e Event[T], c *Changes) error) Projection {
 	return typed[T](topic, schemas.Fact, false, func(e, _ *consume.Event, c *consume.Changes) error {
 		return fold(eventOf[T](e), &Changes{c})
 	})
 }
+
+// Refuse returns the error with which a projection says why it does not take an
+// event. The reason is written to logs, to the dead letter's headers and into the
+// store, so it names the field and what is wanted of it, and never holds payload.
+func Refuse(reason string) error { return &consume.Refusal{Reason: reason} }
 
 // OnEntity folds the states of a topic's entities. Several states may be merged
 // into the last one, so fold may only Put and Remove.

@@ -15,7 +15,6 @@
 package billing
 
 import (
-	"errors"
 	"math"
 
 	"firehose"
@@ -54,7 +53,7 @@ func order(before *firehose.Event[schemas.Order], after firehose.Event[schemas.O
 	}
 	o := after.Data
 	if o.TotalCents == math.MinInt64 { // which has no negative
-		return errors.New("total_cents: out of range")
+		return firehose.Refuse("total_cents: out of range")
 	}
 	move(c, "receivable", "revenue", o.TotalCents)
 	c.Put(ledger, firehose.Row{"order", o.OrderID, "receivable"}, o.OrderID, o.TotalCents, o.UpdatedAt)
@@ -66,7 +65,7 @@ func order(before *firehose.Event[schemas.Order], after firehose.Event[schemas.O
 func payment(e firehose.Event[schemas.Payment], c *firehose.Changes) error {
 	p := e.Data
 	if p.AmountCents == math.MinInt64 {
-		return errors.New("amount_cents: out of range")
+		return firehose.Refuse("amount_cents: out of range")
 	}
 	move(c, "cash", "receivable", p.AmountCents)
 	c.Put(ledger, firehose.Row{"payment", p.PaymentID, "cash"}, p.OrderID, p.AmountCents, p.PaidAt)

@@ -10,7 +10,6 @@
 package inventory
 
 import (
-	"errors"
 	"math"
 
 	"firehose"
@@ -32,7 +31,7 @@ func Service() firehose.Service {
 func move(e firehose.Event[schemas.StockMovement], c *firehose.Changes) error {
 	quantity := e.Data.Quantity
 	if quantity == math.MinInt64 {
-		return errors.New("quantity: out of range")
+		return firehose.Refuse("quantity: out of range")
 	}
 	var sold int64
 	if e.Data.Reason == schemas.MovementReasonSold || e.Data.Reason == schemas.MovementReasonReturned {

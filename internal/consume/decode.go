@@ -178,7 +178,7 @@ func (h *Handler) project(e, before *Event) (ops []op, err error) {
 	case errors.Is(err, ErrMisuse):
 		return nil, err
 	case err != nil:
-		return nil, &Failure{Class: ClassProjectionError, Err: err}
+		return nil, &Failure{Class: ClassProjectionError, Err: publishable(err)}
 	case c.misuse != nil:
 		return nil, c.misuse
 	case c.err != nil:

@@ -52,7 +52,8 @@ type Handler struct {
 	Field Fields
 	// Project says what the event changes. It is a pure function and may be
 	// called again for the same event. before is the entity's state before
-	// this event, nil when there was none or NeedBefore is false.
+	// this event, nil when there was none or NeedBefore is false. Of an error only
+	// a *Refusal's reason is told, or its type.
 	Project func(e, before *Event, c *Changes) error
 	// NeedBefore keeps an image of each entity, so that Project sees what it
 	// replaces. Only an entity topic can have it.

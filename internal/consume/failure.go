@@ -58,3 +58,20 @@ func decodeFailure(err error) *Failure {
 		return &Failure{Class: ClassUndecodable, Err: err}
 	}
 }
+
+// Refusal is a projection's own word for why it does not take an event. It is
+// published, so it never holds payload.
+type Refusal struct{ Reason string }
+
+func (r *Refusal) Error() string { return r.Reason }
+
+// publishable returns what may be told of a projection's error: a refusal's
+// reason, without what was wrapped around it. Any other error may quote the event,
+// as those of strconv do, so its type has to do.
+func publishable(err error) error {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return fmt.Errorf("an error of type %T; use firehose.Refuse to say more", err)
+}

@@ -3,7 +3,6 @@ package consume_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -172,7 +171,7 @@ func (b *bank) handlers() []*consume.Handler {
 			Project: func(e, _ *consume.Event, c *consume.Changes) error {
 				v := e.Value.(*entry)
 				if v.Cents == -666 {
-					return errors.New("an entry that the service refuses")
+					return &consume.Refusal{Reason: "an entry that the service refuses"}
 				}
 				c.Add(sums, []any{v.Account}, []int64{v.Cents, 1})
 				c.Append(journal, []any{v.Account, v.Cents})

@@ -159,7 +159,7 @@ func (r *Replica) project(e, _ *consume.Event, c *consume.Changes) error {
 	}
 	n, err := strconv.ParseInt(e.Key, 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != e.Key {
-		return fmt.Errorf("the key is no whole number, as field %s is", r.topic.Key)
+		return &consume.Refusal{Reason: fmt.Sprintf("the key is no whole number, as field %s is", r.topic.Key)}
 	}
 	c.Remove(t, []any{n})
 	return nil
