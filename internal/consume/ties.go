@@ -84,7 +84,5 @@ func lastOf(ops []op) *op {
 // loseRow records the loser of two rows, which loser was an event of.
 func (m *merger) loseRow(ev *Event, outcome string, loser, winner *store.Row) {
 	m.lose(ev, "newest", outcome, loser.Stamp, winner.Stamp, ev.Body)
-	if loser.Stamp == winner.Stamp {
-		m.batch.Conflicts[len(m.batch.Conflicts)-1].Tie = store.HashRow(loser)
-	}
+	m.batch.Conflicts[len(m.batch.Conflicts)-1].Row = store.HashRow(loser)
 }

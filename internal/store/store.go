@@ -168,15 +168,15 @@ type Known struct {
 }
 
 // Conflict is a concurrent event that lost, with its bytes. It is identified by
-// policy, topic, key and the loser's stamp and recorded once; where the winner
-// has the same stamp, by its state too: Tie, or else Body. A nil Body is a delete.
+// policy, topic, key, the loser's stamp and its state (Row, or else Body), and
+// recorded once. A nil Body is a delete.
 type Conflict struct {
 	From    Source
 	Key     string
 	Policy  string // "newest", or "seen" for another body under a seen event ID
 	Loser   conflict.Stamp
 	Winner  conflict.Stamp
-	Tie     Hash // HashRow of a row that lost to one of the same stamp
+	Row     Hash // HashRow of a row that lost; zero where an entity or a fact did
 	Body    []byte
 	Outcome string // "kept" when the stored one stayed, "replaced" when it gave way
 }

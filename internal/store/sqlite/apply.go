@@ -173,9 +173,9 @@ func (a *applier) conflict(c store.Conflict, encoding string) error {
 	return err
 }
 
-// conflictID identifies a loser by its stamp. Where the winner has the same one,
-// and under "seen", the loser's state tells it from others: of a row its values,
-// for the event may have gone when it is displaced.
+// conflictID identifies a loser by its stamp and its state, for one stamp may
+// have several: of a row by its values, since the bytes of its event are not kept
+// with it and are missing when it is displaced.
 func conflictID(c store.Conflict) []byte {
 	h := sha256.New()
 	text := func(s string) {
@@ -196,11 +196,10 @@ func conflictID(c store.Conflict) []byte {
 	text(c.From.Topic)
 	text(c.Key)
 	stamp(c.Loser)
-	switch {
-	case c.Tie != store.Hash{}:
-		h.Write(c.Tie[:])
-	case c.Policy == "seen" || c.Loser == c.Winner:
+	if c.Row == (store.Hash{}) {
 		h.Write(c.Body)
+	} else {
+		h.Write(c.Row[:])
 	}
 	return h.Sum(nil)[:16]
 }

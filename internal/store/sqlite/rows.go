@@ -140,13 +140,10 @@ func (a *applier) lost(r, loser, winner *store.Row, outcome, encoding string, bo
 	if err != nil {
 		return err
 	}
-	c := store.Conflict{
-		From: r.From, Key: key, Policy: "newest", Loser: loser.Stamp, Winner: winner.Stamp, Body: body, Outcome: outcome,
-	}
-	if loser.Stamp == winner.Stamp {
-		c.Tie = store.HashRow(loser)
-	}
-	return a.conflict(c, encoding)
+	return a.conflict(store.Conflict{
+		From: r.From, Key: key, Policy: "newest", Loser: loser.Stamp, Winner: winner.Stamp,
+		Row: store.HashRow(loser), Body: body, Outcome: outcome,
+	}, encoding)
 }
 
 // renderStored writes a stored row as a JSON object by column, bytes in base64.

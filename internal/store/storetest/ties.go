@@ -58,7 +58,7 @@ func testSameStampInBatch(t *testing.T, open Opener) {
 	x, y := row("a", "x", stamp(7, "e1")), row("a", "y", stamp(7, "e1"))
 	b := rows(table, y)
 	b.Conflicts = []store.Conflict{{
-		From: x.From, Key: "a", Policy: "newest", Outcome: "kept", Loser: x.Stamp, Winner: y.Stamp, Body: x.Body, Tie: store.HashRow(&x),
+		From: x.From, Key: "a", Policy: "newest", Outcome: "kept", Loser: x.Stamp, Winner: y.Stamp, Body: x.Body, Row: store.HashRow(&x),
 	}}
 	h.mustApply(b)
 	if got := h.mustApply(rows(table, x)); got.Conflicts != 0 || got.Duplicate != 1 {
