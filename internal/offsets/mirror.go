@@ -36,7 +36,9 @@ type Mirror struct {
 	group  string
 	log    *slog.Logger
 
-	committing sync.Mutex // one commit at a time, in order
+	// committing has one slot: commits go one at a time, in order, and who waits
+	// for another one's answer can stop waiting.
+	committing chan struct{}
 
 	mu    sync.Mutex
 	owned map[Partition]bool
@@ -50,7 +52,10 @@ type mirrored struct {
 
 // NewMirror returns the mirror of a group, over the client that is its member.
 func NewMirror(client *kgo.Client, group string, log *slog.Logger) *Mirror {
-	return &Mirror{client: client, group: group, log: log, owned: map[Partition]bool{}, dirty: map[Partition]mirrored{}}
+	return &Mirror{
+		client: client, group: group, log: log, committing: make(chan struct{}, 1),
+		owned: map[Partition]bool{}, dirty: map[Partition]mirrored{},
+	}
 }
 
 // Own begins to mirror a partition that this member was given.
@@ -100,10 +105,15 @@ func (m *Mirror) Run(ctx context.Context, every time.Duration) error {
 	}
 }
 
-// Flush commits what changed since the last commit and waits for the answer.
+// Flush commits what changed since the last commit and waits for the answer,
+// until ctx ends.
 func (m *Mirror) Flush(ctx context.Context) error {
-	m.committing.Lock()
-	defer m.committing.Unlock()
+	select {
+	case m.committing <- struct{}{}:
+		defer func() { <-m.committing }()
+	case <-ctx.Done():
+		return fmt.Errorf("commit offsets of group %s: waiting for the commit before: %w", m.group, ctx.Err())
+	}
 	m.mu.Lock()
 	batch := m.dirty
 	m.dirty = map[Partition]mirrored{}

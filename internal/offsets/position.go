@@ -20,9 +20,6 @@ type TopicID [16]byte
 // String returns the ID as 32 hexadecimal digits.
 func (id TopicID) String() string { return hex.EncodeToString(id[:]) }
 
-// IsZero reports whether the ID is unknown.
-func (id TopicID) IsZero() bool { return id == TopicID{} }
-
 // ParseTopicID reads what String wrote.
 func ParseTopicID(s string) (TopicID, error) {
 	var id TopicID
