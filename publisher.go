@@ -106,7 +106,7 @@ type PublisherConfig struct {
 	Brokers  []string // host:port; default 127.0.0.1:9092
 	Registry []string // URLs of one schema registry; default http://127.0.0.1:8081
 
-	MaxRecords int           // events not yet answered; default 50,000
+	MaxRecords int           // events not yet answered; default 10,000
 	MaxBytes   int64         // the same in bytes; default 64 MiB
 	Timeout    time.Duration // an event not answered by then is answered unknown; default 30s
 

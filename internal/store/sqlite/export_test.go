@@ -4,7 +4,16 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"testing"
+	"time"
 )
+
+// SetWallClock makes the store take a time for the present one.
+func (s *Store) SetWallClock(t *testing.T, now func() time.Time) {
+	t.Helper()
+	c := <-s.writing
+	defer func() { s.writing <- c }()
+	s.w.seen.now = now
+}
 
 // LimitPages makes the file full at a size.
 func (s *Store) LimitPages(t *testing.T, pages int) {

@@ -27,6 +27,7 @@ import (
 type seenTables struct {
 	slices map[sliceID]*slice
 	clock  int64 // microseconds: the latest record time seen, see advance
+	now    func() time.Time
 }
 
 // sliceID names the slice [n*horizon, (n+1)*horizon) of record time.
@@ -140,11 +141,18 @@ func (t *seenTables) insert(w *writer, seen []store.Seen) error {
 	return t.forget(w.conn)
 }
 
-// advance moves the clock to the latest record time, by a horizon at most: one
-// record from the far future must not make the store forget everything.
+// aheadOfWall is how far the clock may be ahead of the time of day: as far as
+// producers' clocks that are kept in order ever are.
+const aheadOfWall = time.Hour
+
+// advance moves the clock to the latest record time, by a horizon per record at
+// most and never beyond the time of day: records from the far future must not
+// make the store forget everything. The time of day is a bound only; it moves
+// nothing.
 func (t *seenTables) advance(seen []store.Seen) {
+	limit := t.now().Add(aheadOfWall).UnixMicro()
 	for i := range seen {
-		at := seen[i].Time.UnixMicro()
+		at := min(seen[i].Time.UnixMicro(), limit)
 		if len(t.slices) == 0 && t.clock == 0 {
 			t.clock = at
 		} else if at > t.clock {

@@ -13,6 +13,9 @@ import (
 
 const horizon = time.Hour
 
+// longAfter is a present in which the times of the tests are past.
+func longAfter() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }
+
 func remember(t *testing.T, s *sqlite.Store, at *offsets.Position, id string, when time.Time) {
 	t.Helper()
 	mustApply(t, s, at, &store.Batch{Seen: []store.Seen{seenAt(id, when)}})
@@ -43,6 +46,7 @@ func slicesOf(t *testing.T, path string) int {
 func TestSeenForgotten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := mustOpen(t, path)
+	s.SetWallClock(t, longAfter)
 	at := start(t, s, "shop.facts")
 	begin := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
 	for i := range 60 {
@@ -65,6 +69,7 @@ func TestSeenForgotten(t *testing.T) {
 	// A reopened store goes on with the same clock.
 	s.Close()
 	s = mustOpen(t, path)
+	s.SetWallClock(t, longAfter)
 	remember(t, s, &at, "after", begin.Add(20*horizon))
 	remember(t, s, &at, "after that", begin.Add(30*horizon))
 	if n := slicesOf(t, path); n > 4 {
@@ -72,19 +77,73 @@ func TestSeenForgotten(t *testing.T) {
 	}
 }
 
-// TestSeenFarFuture: one record from the far future does not make the store
-// forget what is within the horizon of all others.
+// TestSeenFarFuture: records from the far future, however many and even the
+// first of all, do not make the store forget what is within the horizon of all
+// others, nor after it was opened again.
 func TestSeenFarFuture(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	s := mustOpen(t, path)
-	at := start(t, s, "shop.facts")
 	now := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
-	remember(t, s, &at, "a", now)
-	remember(t, s, &at, "future", now.AddDate(500, 0, 0))
-	remember(t, s, &at, "b", now.Add(time.Minute))
-	known, err := s.Lookup(t.Context(), &store.Lookup{Seen: []store.Seen{seenAt("a", now.Add(horizon)), seenAt("b", now.Add(horizon))}})
-	if err != nil || len(known.Seen) != 2 {
-		t.Errorf("got %v, %v, want both", known.Seen, err)
+	for _, first := range []string{"now", "future"} {
+		t.Run(first, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "test.db")
+			s := mustOpen(t, path)
+			s.SetWallClock(t, func() time.Time { return now })
+			at := start(t, s, "shop.facts")
+			if first == "now" {
+				remember(t, s, &at, "a", now)
+			}
+			for i := range 10 {
+				remember(t, s, &at, fmt.Sprint("future ", i), now.AddDate(500, 0, 0))
+			}
+			if first == "future" {
+				remember(t, s, &at, "a", now)
+			}
+			s.Close()
+			s = mustOpen(t, path)
+			s.SetWallClock(t, func() time.Time { return now })
+			for i := range 10 {
+				remember(t, s, &at, fmt.Sprint("future again ", i), now.AddDate(500, 0, 0))
+			}
+			remember(t, s, &at, "b", now.Add(time.Minute))
+			known, err := s.Lookup(t.Context(), &store.Lookup{Seen: []store.Seen{seenAt("a", now.Add(horizon)), seenAt("b", now.Add(horizon))}})
+			if err != nil || len(known.Seen) != 2 {
+				t.Errorf("got %v, %v, want both", known.Seen, err)
+			}
+		})
+	}
+}
+
+// TestSeenWallClock: the time of day is a bound only. It drives nothing: an old
+// log is forgotten by its own time, and a clock that was set back stops nothing
+// but the forgetting.
+func TestSeenWallClock(t *testing.T) {
+	begin := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name    string
+		wall    time.Time
+		forgets bool
+	}{
+		{"years ahead", begin.AddDate(10, 0, 0), true},
+		{"years behind", begin.AddDate(-10, 0, 0), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "test.db")
+			s := mustOpen(t, path)
+			s.SetWallClock(t, func() time.Time { return c.wall })
+			at := start(t, s, "shop.facts")
+			for i := range 20 {
+				remember(t, s, &at, fmt.Sprint(i), begin.Add(time.Duration(i)*horizon))
+				if c.forgets && i > 0 {
+					continue
+				}
+				known, err := s.Lookup(t.Context(), &store.Lookup{Seen: []store.Seen{seenAt("0", begin.Add(horizon))}})
+				if err != nil || len(known.Seen) != 1 {
+					t.Errorf("step %d: got %v, %v, want the first known", i, known.Seen, err)
+				}
+			}
+			if n := slicesOf(t, path); c.forgets && n > 4 || !c.forgets && n != 20 {
+				t.Errorf("got %d slices", n)
+			}
+		})
 	}
 }
 
@@ -93,6 +152,7 @@ func TestSeenFarFuture(t *testing.T) {
 func TestSeenLaggard(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := mustOpen(t, path)
+	s.SetWallClock(t, longAfter)
 	at := start(t, s, "shop.facts")
 	late := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
 	for i := range 10 {

@@ -92,7 +92,7 @@ func open(ctx context.Context, path string, tables []*store.Table) (_ *Store, er
 	}
 	closers = append([]func() error{write.close}, closers...)
 	s := &Store{path: path, lock: lock, writing: make(chan *conn, 1), reading: make(chan *conn, 1)}
-	s.w.conn = write
+	s.w.conn, s.w.seen.now = write, time.Now
 	if err := s.w.migrate(ctx, tables); err != nil {
 		return nil, err
 	}
