@@ -28,7 +28,8 @@ type Config struct {
 	MaxBatch int
 	// MaxBatchBytes bounds a transaction in bytes on the wire. Default 16 MiB.
 	MaxBatchBytes int
-	// MaxQueueBytes bounds what waits, decoded or not, over all partitions.
+	// MaxQueueBytes bounds what waits, decoded or not, over all partitions, but
+	// for one more poll.
 	// Default 32 MiB.
 	MaxQueueBytes int
 	// Retry bounds the backoff after a transient failure. Default 100 ms to 10 s.

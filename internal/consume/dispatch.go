@@ -182,7 +182,9 @@ func (e *Engine) setState(p *partition, s State, why string) {
 	e.metrics.state(p)
 	log := e.cfg.Log.With("group", e.cfg.Group, "topic", p.id.Topic, "partition", p.id.ID,
 		"offset", p.pos.Next, "state", string(s), "was", string(was))
+	e.changed.Broadcast()
 	if s == Active {
+		e.resumeFetch(p)
 		log.Info("partition goes on")
 		return
 	}

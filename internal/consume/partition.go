@@ -78,6 +78,9 @@ type chunk struct {
 	firstTry time.Time
 }
 
+// flows reports whether what is queued will soon be gone: nothing holds it up.
+func (p *partition) flows() bool { return p.state == Active && p.stalls == 0 }
+
 // ready returns how many decoded events wait at the head of the queue.
 func (p *partition) ready() int {
 	n := 0

@@ -17,10 +17,11 @@ const (
 	eventOverhead = 1024   // bytes of memory that an event takes beyond its record
 )
 
-// poll fetches until ctx ends. It never waits for an applier: a partition whose
-// queue is full has its fetch paused, so the others go on.
+// poll fetches until ctx ends. While the appliers have enough to do it does not
+// poll: the client goes on heartbeating, and holds what one fetch brings. A
+// partition that rests has its fetch paused, so that the others go on.
 func (e *Engine) poll(ctx context.Context) error {
-	for ctx.Err() == nil {
+	for e.room(ctx) {
 		wait, cancel := context.WithCancel(ctx)
 		e.seek(cancel)
 		fetches := e.client.PollRecords(wait, pollRecords)
@@ -91,17 +92,41 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 	}
 	p.queue = append(p.queue, c)
 	p.queuedBytes += c.bytes
-	if !p.fetchPaused && p.queuedBytes > e.cfg.MaxQueueBytes/max(1, len(e.parts)) {
+	if !p.fetchPaused && !p.flows() && p.queuedBytes > e.share() {
 		p.fetchPaused = true
 		e.client.PauseFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
 	}
 	e.schedule(p)
 }
 
-// resumeFetch fetches a partition again once its queue is half empty. The caller
-// holds the mutex.
+// room waits until what is queued of the partitions that go on is below its
+// bound. It reports false when the engine stops.
+func (e *Engine) room(ctx context.Context) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for !e.stopping && ctx.Err() == nil {
+		queued := 0
+		for _, p := range e.parts {
+			if p.flows() {
+				queued += p.queuedBytes
+			}
+		}
+		if queued < e.cfg.MaxQueueBytes {
+			return true
+		}
+		e.changed.Wait()
+	}
+	return false
+}
+
+// share is what a partition that rests may queue, in bytes. The caller holds the
+// mutex.
+func (e *Engine) share() int { return e.cfg.MaxQueueBytes / max(1, len(e.parts)) }
+
+// resumeFetch fetches a partition again that goes on, or whose queue is half
+// empty. The caller holds the mutex.
 func (e *Engine) resumeFetch(p *partition) {
-	if p.fetchPaused && !p.gone && p.queuedBytes <= e.cfg.MaxQueueBytes/max(1, len(e.parts))/2 {
+	if p.fetchPaused && !p.gone && (p.flows() || p.queuedBytes <= e.share()/2) {
 		p.fetchPaused = false
 		e.client.ResumeFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
 	}
