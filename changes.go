@@ -29,7 +29,8 @@ func (c *Changes) Add(t *Table, row Row, deltas ...int64) {
 	c.c.Add(t.table, normalise(row), deltas)
 }
 
-// Append adds a row to a Log table.
+// Append adds a row to a Log table. Only facts may: a log of an entity's states
+// would not survive a rebuild from a compacted topic.
 func (c *Changes) Append(t *Table, values ...any) { c.c.Append(t.table, normalise(values)) }
 
 // normalise brings Go values to the few types of a store, in place: integers to

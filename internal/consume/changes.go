@@ -59,8 +59,14 @@ func (c *Changes) Add(t *store.Table, key []any, deltas []int64) {
 	}
 }
 
-// Append adds a row to a Log table, keyed by the event.
+// Append adds a row to a Log table, keyed by the event. Only a fact may: what
+// comes of an entity must not depend on its earlier states, which compaction
+// takes out of the log.
 func (c *Changes) Append(t *store.Table, values []any) {
+	if !c.allowAppend && c.misuse == nil {
+		c.misuse = fmt.Errorf("%w: table %s: Append from an entity", ErrMisuse, t.Name)
+		return
+	}
 	if !c.check(t, store.Log, nil) || !c.values(t, values) {
 		return
 	}

@@ -165,9 +165,10 @@ func (h *Handler) identify(e *Event) error {
 // event, or an ErrMisuse of the service.
 func (h *Handler) project(e, before *Event) (ops []op, err error) {
 	c := Changes{
-		event:    e,
-		allowAdd: h.Topic.Kind == schemas.Fact || h.NeedBefore,
-		withBody: h.Topic.Kind == schemas.Entity && !h.NeedBefore,
+		event:       e,
+		allowAdd:    h.Topic.Kind == schemas.Fact || h.NeedBefore,
+		allowAppend: h.Topic.Kind == schemas.Fact,
+		withBody:    h.Topic.Kind == schemas.Entity && !h.NeedBefore,
 	}
 	defer func() {
 		if p := recover(); p != nil {

@@ -69,13 +69,14 @@ type Fields struct {
 
 // Changes collects what one event changes.
 type Changes struct {
-	event    *Event
-	ops      []op
-	allowAdd bool
-	withBody bool
-	lines    int
-	err      error
-	misuse   error
+	event       *Event
+	ops         []op
+	allowAdd    bool
+	allowAppend bool
+	withBody    bool
+	lines       int
+	err         error
+	misuse      error
 }
 
 type opKind uint8

@@ -2,12 +2,15 @@ package consume_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"firehose/internal/consume"
+	"firehose/internal/event"
 	"firehose/internal/store"
 )
 
@@ -65,4 +68,32 @@ func TestOneBatchHoldsTwoShapesOfATable(t *testing.T) {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 	b.wantQuery(2, "SELECT COUNT(*) FROM shapes WHERE tier = 'basic'")
+}
+
+// An entity's events write no log: compaction takes states away, so that a
+// rebuild would write another one. That its projection sees what was before
+// changes nothing about it.
+func TestAppendFromAnEntityIsMisuse(t *testing.T) {
+	for _, needBefore := range []bool{false, true} {
+		b := newBank(t)
+		h := *b.handlers()[0]
+		h.NeedBefore = needBefore
+		h.Project = func(e, _ *consume.Event, c *consume.Changes) error {
+			c.Append(journal, []any{e.Key, int64(1)})
+			return nil
+		}
+		f := consume.NewFold([]*consume.Handler{&h}, []*store.Table{journal})
+		r := b.account("a", 1, 10, 0)
+		env, err := event.ParseHeaders(r.Headers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = f.Apply(t.Context(), r.Topic, &env, r.Value)
+		if !errors.Is(err, consume.ErrMisuse) || !strings.Contains(err.Error(), "journal") {
+			t.Errorf("with the state before %v: got %v, want an ErrMisuse that names the table", needBefore, err)
+		}
+		if rows := f.Rows("journal"); len(rows) > 0 {
+			t.Errorf("with the state before %v: got %v, want nothing", needBefore, rows)
+		}
+	}
 }
