@@ -385,17 +385,3 @@ func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
 	}
 	return out
 }
-
-// widen completes a row of a narrower shape with the defaults of the columns
-// that it does not have.
-func widen(t *store.Table, o *op) []any {
-	values := o.values
-	if o.kind != opPut || len(values) == len(t.Columns) {
-		return values
-	}
-	values = slices.Clip(values)
-	for _, c := range t.Columns[len(values):] {
-		values = append(values, c.Default)
-	}
-	return values
-}

@@ -86,3 +86,17 @@ func (m *merger) loseRow(ev *Event, outcome string, loser, winner *store.Row) {
 	m.lose(ev, "newest", outcome, loser.Stamp, winner.Stamp, ev.Body)
 	m.batch.Conflicts[len(m.batch.Conflicts)-1].Row = store.HashRow(loser)
 }
+
+// widen completes a row of a narrower shape with the defaults of the columns
+// that it does not have.
+func widen(t *store.Table, o *op) []any {
+	values := o.values
+	if o.kind != opPut || len(values) == len(t.Columns) {
+		return values
+	}
+	values = slices.Clip(values)
+	for _, c := range t.Columns[len(values):] {
+		values = append(values, c.Default)
+	}
+	return values
+}
