@@ -2,6 +2,7 @@ package consume
 
 import (
 	"bytes"
+	"slices"
 
 	"firehose/internal/conflict"
 	"firehose/internal/store"
