@@ -12,7 +12,7 @@ import (
 )
 
 // Hash returns the canonical hash of the service's tables: rows that are live
-// with their stamps, counters and log entries, as of one moment. Positions, seen
+// with their stamps, counters that are not zero and log entries, as of one moment. Positions, seen
 // IDs and conflicts are no part of it: equal positions mean equal hashes, on
 // every replica and after a rebuild. It reads everything, on a connection of its
 // own, so that look-ups need not wait for it.
@@ -69,6 +69,16 @@ func hashTable(ctx context.Context, c *conn, d *store.Digest, p *physical) error
 	case kindNames[store.Rows]:
 		columns = append(columns, stampColumns[:4]...)
 		where = " WHERE NOT firehose_deleted"
+	case kindNames[store.Counters]:
+		// A sum that went back to zero is no other state than one never begun:
+		// a rebuild of a compacted topic may not see what was taken back.
+		var zero []string
+		for _, col := range p.columns {
+			if !col.key {
+				zero = append(zero, quote(col.name)+" = 0")
+			}
+		}
+		where = " WHERE NOT (" + strings.Join(zero, " AND ") + ")"
 	case kindNames[store.Log]:
 		key = []string{"firehose_source", "firehose_event_id", "firehose_line"}
 		columns = append(columns, key...)

@@ -57,6 +57,7 @@ func Run(t *testing.T, open Opener) {
 		{"derived rows", testDerivedRows},
 		{"displaced row", testDisplacedRow},
 		{"sums", testSums},
+		{"sums back to zero", testSumsBackToZero},
 		{"sums overflow", testSumsOverflow},
 		{"entries", testEntries},
 		{"conflicts", testConflicts},
