@@ -121,6 +121,10 @@ func NewClient(cfg Config, opts ...kgo.Opt) (*kgo.Client, error) {
 		kgo.WithHooks(doubt),
 		kgo.RetryBackoffFn(doubt.backoff(cfg.RetryBackoff)),
 		kgo.WithLogger(clientLog{cfg.Log}),
+		// Brokers agree on a new leader some 9 s after the old one died; at the
+		// default of 5 s between two questions the client learns of it so late
+		// that events have run out of their time.
+		kgo.MetadataMinAge(500*time.Millisecond),
 
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // murmur2, as Java

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -109,21 +110,56 @@ type TopicChange struct {
 // ApplyTopics creates the topics that are missing and sets what is configured
 // otherwise than declared. It is idempotent, several may do it at once, and it
 // never destroys: another partition count is reported and left, since adding
-// partitions moves keys, and a higher message limit is left as it is.
+// partitions moves keys, and a higher message limit is left as it is. When it
+// returns, the topics can be read and written: a cluster answers that a topic is
+// created a moment before its brokers know of it.
 func ApplyTopics(ctx context.Context, client *kgo.Client, topics []Topic) ([]TopicChange, error) {
-	admin := kadm.NewClient(client)
 	var changes []TopicChange
 	for _, t := range topics {
-		c, err := applyTopic(ctx, admin, t)
+		c, err := applyTopic(ctx, client, t)
 		changes = append(changes, c...)
 		if err != nil {
 			return changes, fmt.Errorf("topic %s: %w", t.Name, err)
 		}
 	}
+	// All are created before the first is waited for: they come up together.
+	for _, c := range changes {
+		if c.Kind != Created {
+			continue
+		}
+		if err := awaitTopic(ctx, client, c.Topic); err != nil {
+			return changes, fmt.Errorf("topic %s: %w", c.Topic, err)
+		}
+	}
 	return changes, nil
 }
 
-func applyTopic(ctx context.Context, admin *kadm.Client, t Topic) ([]TopicChange, error) {
+const (
+	awaitTopicFor   = 30 * time.Second
+	awaitTopicEvery = 50 * time.Millisecond
+)
+
+// awaitTopic waits until every partition of a topic has a leader that serves it.
+func awaitTopic(ctx context.Context, client *kgo.Client, name string) error {
+	deadline := time.NewTimer(awaitTopicFor)
+	defer deadline.Stop()
+	for {
+		_, err := DescribeTopics(ctx, client, name)
+		if err == nil || !errors.Is(err, ErrUnknownTopic) && !kerr.IsRetriable(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline.C:
+			return fmt.Errorf("not served after %s: %w", awaitTopicFor, err)
+		case <-time.After(awaitTopicEvery):
+		}
+	}
+}
+
+func applyTopic(ctx context.Context, client *kgo.Client, t Topic) ([]TopicChange, error) {
+	admin := kadm.NewClient(client)
 	configs := make(map[string]*string, len(t.Configs))
 	for k, v := range t.Configs {
 		configs[k] = &v
@@ -142,6 +178,15 @@ func applyTopic(ctx context.Context, admin *kadm.Client, t Topic) ([]TopicChange
 	found, err := admin.ListTopicsWithInternal(ctx, t.Name)
 	if err != nil {
 		return nil, fmt.Errorf("describe: %w", err)
+	}
+	if errors.Is(found[t.Name].Err, kerr.UnknownTopicOrPartition) {
+		// Somebody else has created it just now.
+		if err := awaitTopic(ctx, client, t.Name); err != nil {
+			return nil, err
+		}
+		if found, err = admin.ListTopicsWithInternal(ctx, t.Name); err != nil {
+			return nil, fmt.Errorf("describe: %w", err)
+		}
 	}
 	if err := found[t.Name].Err; err != nil {
 		return nil, fmt.Errorf("describe: %w", err)
