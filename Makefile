@@ -12,6 +12,12 @@ ROUNDS   ?= 7# of make ratios, the last part of make bench
 TESTFLAGS ?=# more flags for go test, e.g. -run TestPosition -v
 STRICT   ?=# 1: fail where a check cannot be made, e.g. without the vulnerability database
 
+BROKERS  ?=# make kafka: 3 brokers or 1; what the folder holds, else 3
+KAFKA_DIR ?= ./kafka-data# make kafka: jars, data and logs
+KAFKA_PORT ?= 9092# make kafka: port of the first broker; the others have the next ones
+KAFKA_CONTROLLER_PORT ?=# make kafka: port of the first controller; else KAFKA_PORT + 1000
+KAFKA_HEAP ?= 256m# make kafka: heap of each broker
+
 # The tools' versions are pinned in a module of their own, so that what the
 # linter depends on never decides what the binaries are built from.
 TOOL := go tool -modfile=tools/go.mod
@@ -23,7 +29,7 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-22s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo "Variables (make run RATE=500):"
-	@sed -nE 's/^([A-Z]+) +\?= ?(.*)# ?(.*)/  \1|\3|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text value; do printf '%-16s %s%s\n' "  $$name" "$$text" "$${value:+ (default $$value)}"; done
+	@sed -nE 's/^([A-Z_]+) +\?= ?(.*)# ?(.*)/  \1|\3|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text value; do printf '%-26s %s%s\n' "  $$name" "$$text" "$${value:+ (default $$value)}"; done
 
 .PHONY: run
 run: build ## the whole system in one process, fed with real purchases, then simulated ones
@@ -116,6 +122,21 @@ ratios: ## what ours costs against bare twmb/avro, goavro, franz-go and SQLite, 
 .PHONY: benchstat
 benchstat: ## compare two outputs of make bench: make benchstat OLD=old.txt NEW=new.txt
 	@$(TOOL) benchstat '$(OLD)' '$(NEW)'
+
+KAFKA = BROKERS='$(BROKERS)' KAFKA_DIR='$(KAFKA_DIR)' KAFKA_PORT='$(KAFKA_PORT)' \
+	KAFKA_CONTROLLER_PORT='$(KAFKA_CONTROLLER_PORT)' KAFKA_HEAP='$(KAFKA_HEAP)' deploy/kafka/local/kafka
+
+.PHONY: kafka
+kafka: ## a real three-broker Kafka on loopback, without Docker (Java 17, Maven); BROKERS=1: one
+	@$(KAFKA) start
+
+.PHONY: kafka-stop
+kafka-stop: ## stop it; its data stays
+	@$(KAFKA) stop
+
+.PHONY: kafka-status
+kafka-status: ## its brokers and their memory; fails unless all of them serve
+	@$(KAFKA) status
 
 .PHONY: clean
 clean: ## remove bin/; data stays

@@ -1,0 +1,170 @@
+# shellcheck shell=bash disable=SC2154
+# kafka start: what is needed is fetched, formatted and started.
+
+# fetch copies Kafka's jars through Maven, which verifies their checksums.
+fetch() {
+	[ ! -d "$libs" ] || return 0
+	command -v mvn >/dev/null ||
+		die "Maven fetches Kafka's jars, and there is no mvn. On Debian: apt-get install maven"
+	say "fetching Kafka $version with Maven (54 MB, once) into $libs"
+	rm -rf "$libs.partial"
+	mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.partial" >"$dir/maven.log" 2>&1 || {
+		grep -m 3 ERROR "$dir/maven.log" >&2 || tail -n 3 "$dir/maven.log" >&2
+		die "Maven could not fetch Kafka; all that it said is in $dir/maven.log"
+	}
+	mv "$libs.partial" "$libs"
+}
+
+# prepare_folder makes the folder, or refuses one that holds something else.
+prepare_folder() {
+	[ -n "$cluster" ] && return
+	if [ -e "$dir" ] && [ -n "$(find "$dir" -mindepth 1 -maxdepth 1 ! -name 'libs-*' ! -name maven.log 2>/dev/null | head -n 1)" ]; then
+		die "$dir is there and holds no cluster of ours: remove it, or name another folder with KAFKA_DIR"
+	fi
+	mkdir -p "$dir" || die "$dir cannot be made: name another folder with KAFKA_DIR"
+	open_folder
+}
+
+# new_cluster writes down what the folder is for, before anything is in it.
+new_cluster() {
+	[ -z "$cluster" ] || return 0
+	cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | cut -c 1-22)
+	echo "$cluster $brokers" >"$dir/cluster.new"
+	mv "$dir/cluster.new" "$dir/cluster"
+}
+
+# configure writes the properties of broker $1.
+configure() {
+	local n voters='' copies=$((brokers < 3 ? brokers : 3)) insync=$((brokers < 3 ? 1 : 2))
+	for ((n = 1; n <= brokers; n++)); do voters+=,$n@127.0.0.1:$((controller_port + n - 1)); done
+	mkdir -p "$dir/$1"
+	cat >"$dir/$1/server.properties" <<-PROPERTIES
+		process.roles=broker,controller
+		node.id=$1
+		controller.quorum.voters=${voters#,}
+		listeners=PLAINTEXT://127.0.0.1:$((port + $1 - 1)),CONTROLLER://127.0.0.1:$((controller_port + $1 - 1))
+		advertised.listeners=PLAINTEXT://127.0.0.1:$((port + $1 - 1))
+		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+		inter.broker.listener.name=PLAINTEXT
+		controller.listener.names=CONTROLLER
+		log.dirs=$dir/$1/data
+
+		# Topics are declared, never made by a typing error.
+		auto.create.topics.enable=false
+		default.replication.factor=$copies
+		min.insync.replicas=$insync
+
+		# Kafka's own topics: as safe, with fewer partitions than for a large cluster.
+		offsets.topic.num.partitions=12
+		offsets.topic.replication.factor=$copies
+		transaction.state.log.num.partitions=12
+		transaction.state.log.replication.factor=$copies
+		transaction.state.log.min.isr=$insync
+		share.coordinator.state.topic.num.partitions=12
+		share.coordinator.state.topic.replication.factor=$copies
+		share.coordinator.state.topic.min.isr=$insync
+
+		# Nobody waits for more members on a laptop.
+		group.initial.rebalance.delay.ms=0
+	PROPERTIES
+}
+
+# format prepares the storage of broker $1 once.
+format() {
+	[ ! -f "$dir/$1/data/meta.properties" ] || return 0
+	run_java log4j2-tools.xml kafka.tools.StorageTool format --ignore-formatted \
+		-t "$cluster" -c "$dir/$1/server.properties" >"$dir/$1/format.log" 2>&1
+}
+
+# check_ports refuses ports of broker $1 that somebody else has.
+check_ports() {
+	local taken
+	for taken in $((port + $1 - 1)) $((controller_port + $1 - 1)); do
+		listening "$taken" || continue
+		die "port $taken, for broker $1, is taken$(holder "$taken"). Choose others: KAFKA_PORT=19092 takes 19092 and up, its controllers $((19092 + 1000)) and up"
+	done
+}
+
+# holder tells who listens on port $1, where that can be found out.
+holder() {
+	local who=
+	if command -v ss >/dev/null; then
+		who=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -nE 's/.*users:\(\("([^"]+)",pid=([0-9]+).*/\1, process \2/p' | head -n 1)
+	elif command -v lsof >/dev/null; then
+		who=$(lsof -nP -iTCP:"$1" -sTCP:LISTEN -F cp 2>/dev/null | awk '/^p/ { p = substr($0, 2) } /^c/ { print substr($0, 2) ", process " p; exit }')
+	fi
+	[ -z "$who" ] || echo " by $who"
+}
+
+# launch starts broker $1 in the background, with a log of this run only.
+launch() {
+	rm -f "$dir/$1/broker.log" "$dir/$1/broker.log.1"
+	nohup "$java" -Xms"$heap" -Xmx"$heap" -XX:+UseG1GC -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError \
+		-Dlog4j2.configurationFile="$here/log4j2.xml" -Dkafka.log="$dir/$1/broker.log" \
+		-cp "$libs/*" kafka.Kafka "$dir/$1/server.properties" </dev/null >"$dir/$1/out.log" 2>&1 &
+	echo $! >"$dir/$1/pid"
+}
+
+# await_started waits until broker $1 serves, which it logs only after the
+# controllers have let it in.
+await_started() {
+	local deadline=$((SECONDS + 90)) pid
+	read -r pid <"$dir/$1/pid"
+	until grep -q 'Kafka Server started' "$dir/$1/broker.log" 2>/dev/null; do
+		kill -0 "$pid" 2>/dev/null || { # its command line is java's only after a moment
+			grep -hE -m 3 'FATAL|ERROR|Exception' "$dir/$1/broker.log" "$dir/$1/out.log" 2>/dev/null >&2 || :
+			die "broker $1 ended while it started; its log is $dir/$1/broker.log"
+		}
+		((SECONDS < deadline)) || die "broker $1 did not start within 90 s; its log is $dir/$1/broker.log"
+		sleep 0.2
+	done
+}
+
+# start_brokers starts those of the given that do not run, all at once since
+# they have to find each other, and stops them again if one fails.
+start_brokers() {
+	local n
+	begun=()
+	for n in "$@"; do
+		if pid_of "$n" >/dev/null; then
+			grep -qxF "listeners=PLAINTEXT://127.0.0.1:$((port + n - 1)),CONTROLLER://127.0.0.1:$((controller_port + n - 1))" "$dir/$n/server.properties" ||
+				die "broker $n of $dir runs on other ports already: make kafka-status tells; stop it first"
+			continue
+		fi
+		check_ports "$n"
+		begun+=("$n")
+	done
+	[ "${#begun[@]}" -gt 0 ] || return 0
+	for n in "${begun[@]}"; do
+		configure "$n"
+		format "$n" &
+	done
+	wait
+	for n in "${begun[@]}"; do
+		[ -f "$dir/$n/data/meta.properties" ] || {
+			tail -n 3 "$dir/$n/format.log" >&2
+			die "the storage of broker $n could not be formatted"
+		}
+	done
+	trap '[ "$?" = 0 ] || stop_brokers "${begun[@]}"' EXIT
+	trap 'exit 130' INT TERM
+	for n in "${begun[@]}"; do launch "$n"; done
+	for n in "${begun[@]}"; do await_started "$n"; done
+	trap - EXIT INT TERM
+}
+
+start() {
+	local began=$SECONDS n all=()
+	for ((n = 1; n <= brokers; n++)); do all+=("$n"); done
+	find_java
+	prepare_folder
+	for n in "${all[@]}"; do pid_of "$n" >/dev/null || check_ports "$n"; done # before the download
+	fetch
+	new_cluster
+	start_brokers "${all[@]}"
+	if [ "${#begun[@]}" = 0 ]; then
+		say "Kafka $version runs already: $(addresses)"
+	else
+		say "Kafka $version, ${#begun[@]} broker(s) started in $((SECONDS - began)) s, data in $dir: $(addresses)"
+	fi
+}
