@@ -124,7 +124,7 @@ func NewClient(cfg Config, opts ...kgo.Opt) (*kgo.Client, error) {
 		// Brokers agree on a new leader some 9 s after the old one died; at the
 		// default of 5 s between two questions the client learns of it so late
 		// that events have run out of their time.
-		kgo.MetadataMinAge(500*time.Millisecond),
+		kgo.MetadataMinAge(500 * time.Millisecond),
 
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // murmur2, as Java
