@@ -82,6 +82,7 @@ func (n *node) parseTime(text string) (any, bool) {
 		form = timeForm
 	case logicalLocalTimestamp:
 		form = localTimeForm
+	default: // a timestamp: RFC 3339
 	}
 	t, err := time.Parse(form, text)
 	if err != nil {

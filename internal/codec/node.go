@@ -119,6 +119,7 @@ func (c *compiler) compile(s *avro.SchemaNode, namespace string) (*node, error) 
 		err = c.union(n, s, namespace)
 	case kindRecord:
 		err = c.record(n, s, namespace)
+	default: // a primitive, fixed or enum has nothing below it
 	}
 	return n, err
 }

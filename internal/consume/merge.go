@@ -230,6 +230,7 @@ func (m *merger) change(ctx context.Context, h *Handler, ev *Event) error {
 	case conflict.Loses:
 		m.lose(ev, "newest", "kept", ev.Stamp(), stored, ev.image())
 		return nil
+	case conflict.Wins:
 	case conflict.WinsOver:
 		m.lose(ev, "newest", "replaced", stored, ev.Stamp(), ent.now.image())
 	}

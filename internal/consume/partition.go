@@ -32,8 +32,9 @@ func (s State) Stopped() bool {
 	switch s {
 	case StoppedBelowLog, StoppedPastEnd, StoppedRecreate, StoppedDataLoss, StoppedTooLarge:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // partition is what this member knows about a partition that it owns. The

@@ -21,7 +21,7 @@ func TestNewID(t *testing.T) {
 			if err != nil || parsed.Version() != 7 || parsed.Variant() != uuid.RFC4122 {
 				t.Fatalf("got %q (%v), want a UUIDv7", id, err)
 			}
-			if sec, nsec := parsed.Time().UnixTime(); time.Unix(sec, nsec).Sub(time.Now()).Abs() > time.Millisecond {
+			if sec, nsec := parsed.Time().UnixTime(); time.Until(time.Unix(sec, nsec)).Abs() > time.Millisecond {
 				t.Fatalf("%q was made at %v, it says %v", id, time.Now(), time.Unix(sec, nsec))
 			}
 			if seen[id] {

@@ -32,7 +32,7 @@ func TestDomainAgreesWithCheckValue(t *testing.T) {
 	schema := avro.MustParse(everything)
 	d := newDomain(schema)
 	texts := rapid.SampledFrom([]string{"", "plain", "späť", "\x00", "a\x00b", "\xff", "a\xc3", "\U0010FFFF"})
-	doubles := rapid.SampledFrom([]float64{0, 1.5, math.Inf(1), math.Inf(-1), math.NaN(), -0.0})
+	doubles := rapid.SampledFrom([]float64{0, 1.5, math.Inf(1), math.Inf(-1), math.NaN(), math.Copysign(0, -1)})
 	var value func(t *rapid.T, depth int) map[string]any
 	value = func(t *rapid.T, depth int) map[string]any {
 		v := map[string]any{

@@ -70,7 +70,7 @@ func TestOutcomeOfBrokersAnswer(t *testing.T) {
 			s := start(t, cfg)
 			fault := s.cluster.Fault(always(test.err))
 			e := placed("order-1")
-			failure := wantError(t, get(t, s.send(t.Context(), e)), test.outcome, test.reason)
+			failure := theError(t, get(t, s.send(t.Context(), e)), test.outcome, test.reason)
 			if failure.EventID != e.ID || e.ID == "" {
 				t.Errorf("the answer names event %q, want %q", failure.EventID, e.ID)
 			}

@@ -92,5 +92,7 @@ func (p *Publisher) abandon() int {
 func (p *Publisher) giveUp(pd *pending, reason string, err error) {
 	p.flights.remove(pd)
 	pd.answered = true
-	pd.err = p.count(&Error{Outcome: Unknown, Reason: reason, EventID: pd.id, Err: err})
+	e := &Error{Outcome: Unknown, Reason: reason, EventID: pd.id, Err: err}
+	p.count(e)
+	pd.err = e
 }

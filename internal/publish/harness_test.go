@@ -71,7 +71,7 @@ func start(t testing.TB, cfg publish.Config, opts ...kgo.Opt) *system {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		s.Close(ctx) //nolint:errcheck // tests that care close themselves
+		s.Close(ctx)
 	})
 	return s
 }
@@ -120,7 +120,15 @@ func get(t *testing.T, answers <-chan answer) answer {
 }
 
 // wantError checks outcome and reason of an answer.
-func wantError(t *testing.T, a answer, want publish.Outcome, reason string) *publish.Error {
+func wantError(t *testing.T, a answer, want publish.Outcome, reason string) {
+	t.Helper()
+	if e := theError(t, a, want, reason); e.Err == nil {
+		t.Errorf("%s, reason %q: no cause", want, reason)
+	}
+}
+
+// theError checks outcome and reason of an answer and returns its error.
+func theError(t *testing.T, a answer, want publish.Outcome, reason string) *publish.Error {
 	t.Helper()
 	var e *publish.Error
 	if !errors.As(a.err, &e) {

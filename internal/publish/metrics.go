@@ -74,12 +74,11 @@ func (m *metrics) unregister(r prometheus.Registerer) {
 	}
 }
 
-// count counts an answer without receipt, and returns it.
-func (p *Publisher) count(e *Error) *Error {
+// count counts an answer without receipt.
+func (p *Publisher) count(e *Error) {
 	if e.Outcome == Rejected {
 		p.metrics.rejected.WithLabelValues(e.Reason).Inc()
 	} else {
 		p.metrics.unknown.WithLabelValues(e.Reason).Inc()
 	}
-	return e
 }

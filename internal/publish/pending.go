@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -82,7 +83,7 @@ func (p *Publisher) admit(ctx context.Context, pd *pending, done func(Receipt, e
 	}
 	p.mu.Lock()
 	if err := p.roomFor(pd.size); err != nil {
-		if err != ErrFull || !wait {
+		if !errors.Is(err, ErrFull) || !wait {
 			p.mu.Unlock()
 			return err
 		}

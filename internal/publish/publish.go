@@ -217,7 +217,9 @@ func (p *Publisher) Publish(ctx context.Context, e *Event, done func(Receipt, er
 	if err := p.admit(ctx, pd, done, rejected, true); err != nil {
 		id := pd.id
 		pd.recycle()
-		done(Receipt{}, p.count(admission(err, id)))
+		refused := admission(err, id)
+		p.count(refused)
+		done(Receipt{}, refused)
 	}
 }
 

@@ -157,7 +157,7 @@ func TestPublishRejects(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := get(t, s.send(t.Context(), test.event))
-			e := wantError(t, a, publish.Rejected, test.reason)
+			e := theError(t, a, publish.Rejected, test.reason)
 			if !strings.Contains(e.Error(), test.names) {
 				t.Errorf("%q does not name %q", e, test.names)
 			}
@@ -219,7 +219,7 @@ func TestPublishGoesOnWithoutTheRegistry(t *testing.T) {
 		t.Errorf("a topic already known: %v", a.err)
 	}
 	customer := &publish.Event{Envelope: event.Envelope{Type: schemas.CustomerRegistered}, Data: &schemas.Customer{CustomerID: "c", Version: 1, RegisteredAt: day, UpdatedAt: day}}
-	e := wantError(t, get(t, s.send(t.Context(), customer)), publish.Rejected, publish.ReasonUnavailable)
+	e := theError(t, get(t, s.send(t.Context(), customer)), publish.Rejected, publish.ReasonUnavailable)
 	if !errors.Is(e, codec.ErrUnavailable) {
 		t.Errorf("got %v, want the registry's error inside", e)
 	}

@@ -43,6 +43,7 @@ func CheckValue(col Column, v any) error {
 		if hasEscapedNUL(s) {
 			return &ValueError{col.Name, "text contains U+0000"}
 		}
+	default: // CheckType has said it all
 	}
 	return nil
 }

@@ -148,7 +148,7 @@ func BenchmarkBareUpsert(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			bound := tx.Stmt(upsert)
+			bound := tx.Stmt(upsert) //nolint:sqlclosecheck // closed with the transaction, whose Commit closes it
 			var args [16]any
 			for i := range rows {
 				args[0] = rows[i].Key[0]
