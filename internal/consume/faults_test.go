@@ -2,6 +2,7 @@ package consume_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"firehose/internal/consume"
@@ -80,6 +82,37 @@ func TestCommitAnswerLost(t *testing.T) {
 	b.caughtUp()
 	b.wantQuery(50, "SELECT sum(entries) FROM sums")
 	b.wantQuery(50, "SELECT count(*) FROM journal")
+}
+
+// The answer that is lost is the last one for a while. What it left, nobody else
+// comes to put right: the pause ends and the mirror follows.
+func TestLostAnswerLeavesNoPause(t *testing.T) {
+	b := newBank(t)
+	b.produce(b.entry("e1", "a", 1, 0))
+	m := b.start(&faulty{Store: b.store, fault: times(1, func(ctx context.Context, s consume.Store, batch *store.Batch) (store.Result, error) {
+		if _, err := s.Apply(ctx, batch); err != nil {
+			return store.Result{}, err
+		}
+		return store.Result{}, fmt.Errorf("%w: the answer is lost", store.ErrTransient)
+	})})
+	b.eventually("paused", func() error {
+		if !strings.Contains(b.logs.String(), "paused_store") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	b.eventually("ready", func() error { return m.Ready() })
+	b.eventually("mirror", func() error {
+		got, err := kadm.NewClient(b.client).FetchOffsets(t.Context(), "bank")
+		if err != nil {
+			return err
+		}
+		if o, _ := got.Lookup("bank.entries", 0); o.At != 1 || o.Metadata != offsets.Mark("active") {
+			return fmt.Errorf("committed %d %q", o.At, o.Metadata)
+		}
+		return nil
+	})
+	b.wantQuery(1, "SELECT sum(entries) FROM sums")
 }
 
 // Somebody else moves a position between the poll and the commit.

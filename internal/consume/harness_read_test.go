@@ -2,10 +2,14 @@ package consume_test
 
 import (
 	"bytes"
+	"context"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firehose/internal/deadletter"
 	"firehose/internal/kafka"
@@ -63,4 +67,41 @@ func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// refuse makes the broker refuse what is produced to a topic, until the func that
+// it returns is called.
+func (b *bank) refuse(topic string, with *kerr.Error) (accept func()) {
+	b.t.Helper()
+	infos, err := kafka.DescribeTopics(b.t.Context(), b.client, topic)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	id := [16]byte(infos[0].ID)
+	ctx, accept := context.WithCancel(context.Background())
+	b.t.Cleanup(accept)
+	b.broker.Cluster().ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if ctx.Err() != nil {
+			return nil, nil, false
+		}
+		b.broker.Cluster().KeepControl()
+		p := req.(*kmsg.ProduceRequest)
+		// A record of another topic that shares the request is refused with it.
+		if !slices.ContainsFunc(p.Topics, func(t kmsg.ProduceRequestTopic) bool { return t.Topic == topic || t.TopicID == id }) {
+			return nil, nil, false
+		}
+		resp := p.ResponseKind().(*kmsg.ProduceResponse)
+		for _, t := range p.Topics {
+			rt := kmsg.NewProduceResponseTopic()
+			rt.Topic, rt.TopicID = t.Topic, t.TopicID
+			for _, q := range t.Partitions {
+				rp := kmsg.NewProduceResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = q.Partition, with.Code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	return accept
 }

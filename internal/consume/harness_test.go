@@ -184,6 +184,7 @@ func (b *bank) handlers() []*consume.Handler {
 type member struct {
 	*consume.Engine
 	stop context.CancelFunc
+	kill context.CancelFunc // ends what is still running then
 	done chan error
 }
 
@@ -191,8 +192,10 @@ type member struct {
 func (b *bank) start(s consume.Store, adjust ...func(*consume.Config)) *member {
 	b.t.Helper()
 	cfg := consume.Config{
-		Group: "bank", Kafka: kafka.Config{Brokers: []string{b.broker.Addr()}}, Handlers: b.handlers(),
-		RetryMin: 5 * time.Millisecond, RetryMax: 50 * time.Millisecond, MirrorEvery: 10 * time.Millisecond,
+		Group: "bank", Kafka: kafka.Config{Brokers: []string{b.broker.Addr()}, RetryBackoff: time.Millisecond}, Handlers: b.handlers(),
+		// A refused batch waits for the next look at the metadata, 5 s by default.
+		ClientOptions: []kgo.Opt{kgo.MetadataMinAge(10 * time.Millisecond)},
+		RetryMin:      5 * time.Millisecond, RetryMax: 50 * time.Millisecond, MirrorEvery: 10 * time.Millisecond,
 		SchemaPatience: 50 * time.Millisecond, BreakerPause: 60 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(b.logs, nil)),
 	}
@@ -204,10 +207,14 @@ func (b *bank) start(s consume.Store, adjust ...func(*consume.Config)) *member {
 		b.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &member{Engine: eng, stop: cancel, done: make(chan error, 1)}
-	go func() { m.done <- eng.Run(ctx, nil) }()
+	abort, kill := context.WithCancel(context.Background())
+	m := &member{Engine: eng, stop: cancel, kill: kill, done: make(chan error, 1)}
+	go func() { m.done <- eng.Run(ctx, abort) }()
 	b.running = append(b.running, m)
-	b.t.Cleanup(func() { m.end(b.t) })
+	b.t.Cleanup(func() {
+		_ = m.end(b.t) // whoever wants to know what Run returned asks before
+		kill()
+	})
 	return m
 }
 
