@@ -67,10 +67,13 @@ listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # find_java sets java to one that is new enough.
 find_java() {
-	local major
-	java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+	local major missing='there is no java'
+	java=java
+	if [ -n "${JAVA_HOME:-}" ]; then
+		java=$JAVA_HOME/bin/java missing="JAVA_HOME=$JAVA_HOME has no bin/java"
+	fi
 	command -v "$java" >/dev/null ||
-		die "Kafka $version needs Java 17 or later, and ${JAVA_HOME:+JAVA_HOME=$JAVA_HOME has no bin/java}${JAVA_HOME:-there is no java}. On Debian: apt-get install openjdk-17-jre-headless"
+		die "Kafka $version needs Java 17 or later, and $missing. On Debian: apt-get install openjdk-17-jre-headless"
 	major=$("$java" -version 2>&1 | sed -nE 's/.* version "(1\.)?([0-9]+).*/\2/p' | head -n 1)
 	[[ $major =~ ^[0-9]+$ ]] || die "$java -version tells no version; Kafka $version needs Java 17 or later"
 	((major >= 17)) || die "Kafka $version needs Java 17 or later; $java is $major. Set JAVA_HOME to a newer one"

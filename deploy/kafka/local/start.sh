@@ -8,7 +8,7 @@ fetch() {
 		die "Maven fetches Kafka's jars, and there is no mvn. On Debian: apt-get install maven"
 	say "fetching Kafka $version with Maven (54 MB, once) into $libs"
 	rm -rf "$libs.partial"
-	mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.partial" >"$dir/maven.log" 2>&1 || {
+	mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.partial" >"$dir/maven.log" 2>&1 || {
 		grep -m 3 ERROR "$dir/maven.log" >&2 || tail -n 3 "$dir/maven.log" >&2
 		die "Maven could not fetch Kafka; all that it said is in $dir/maven.log"
 	}
