@@ -90,7 +90,7 @@ func TestBatchInFlightWhenTheStoreGoesBack(t *testing.T) {
 	}
 	defer askers.Wait()
 	defer close(stop)
-	for round := range 20 {
+	for round := range 10 {
 		f.mu.Lock()
 		f.fault = times(1, func(ctx context.Context, s consume.Store, batch *store.Batch) (store.Result, error) {
 			b.empty()
