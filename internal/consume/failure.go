@@ -75,3 +75,13 @@ func publishable(err error) error {
 	}
 	return fmt.Errorf("an error of type %T; use firehose.Refuse to say more", err)
 }
+
+// heldError says that a claim has to wait, and the others need not.
+type heldError struct {
+	c   *claim
+	err error
+}
+
+func (e *heldError) Error() string { return e.err.Error() }
+
+func (e *heldError) Unwrap() error { return e.err }

@@ -106,16 +106,6 @@ func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
 	return &m.merged, nil
 }
 
-// heldError says that a claim has to wait, and the others need not.
-type heldError struct {
-	c   *claim
-	err error
-}
-
-func (e *heldError) Error() string { return e.err.Error() }
-
-func (e *heldError) Unwrap() error { return e.err }
-
 // lookup lists what the claims' events depend on.
 func lookup(claims []*claim) *store.Lookup {
 	l := &store.Lookup{}
