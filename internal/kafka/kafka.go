@@ -120,7 +120,7 @@ func NewClient(cfg Config, opts ...kgo.Opt) (*kgo.Client, error) {
 		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
 		kgo.WithHooks(doubt),
 		kgo.RetryBackoffFn(doubt.backoff(cfg.RetryBackoff)),
-		kgo.WithLogger(clientLog{cfg.Log}),
+		kgo.WithLogger(&clientLog{log: cfg.Log, said: map[string]*saying{}}),
 		// Brokers agree on a new leader some 9 s after the old one died; at the
 		// default of 5 s between two questions the client learns of it so late
 		// that events have run out of their time.
