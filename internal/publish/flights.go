@@ -2,6 +2,8 @@ package publish
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -33,23 +35,51 @@ func (l *flightList) remove(pd *pending) {
 	pd.prev, pd.next = nil, nil
 }
 
+// overdue counts, by topic, the events that ran out and were not told of yet. A
+// broker that is away lets them run out one after the other, by the thousand.
+type overdue struct {
+	counts map[string]int
+	told   time.Time
+}
+
+// tellEvery is the least time between two lines about one topic.
+const tellEvery = time.Second
+
 // sweep answers Unknown what is not answered in time. The client cannot be asked
 // to: it does not give up an idempotent record in flight.
 func (p *Publisher) sweep() {
 	timer := time.NewTimer(p.cfg.Timeout)
 	defer timer.Stop()
+	late := overdue{counts: map[string]int{}}
+	defer p.tell(&late)
 	for {
 		select {
 		case <-p.stop:
 			return
 		case <-timer.C:
 		}
-		timer.Reset(p.expire())
+		wait := p.expire(&late)
+		if len(late.counts) > 0 {
+			if left := tellEvery - time.Since(late.told); left > 0 {
+				wait = min(wait, left)
+			} else {
+				p.tell(&late)
+			}
+		}
+		timer.Reset(wait)
 	}
 }
 
+func (p *Publisher) tell(late *overdue) {
+	for _, topic := range slices.Sorted(maps.Keys(late.counts)) {
+		p.cfg.Log.Warn("events not acknowledged in time", "count", late.counts[topic], "topic", topic)
+	}
+	clear(late.counts)
+	late.told = time.Now()
+}
+
 // expire answers what has run out and returns how long nothing else will.
-func (p *Publisher) expire() time.Duration {
+func (p *Publisher) expire(late *overdue) time.Duration {
 	now := time.Since(p.start)
 	var expired []*pending
 	p.mu.Lock()
@@ -63,10 +93,8 @@ func (p *Publisher) expire() time.Duration {
 		expired = append(expired, pd)
 	}
 	p.mu.Unlock()
-	if len(expired) > 0 {
-		p.cfg.Log.Warn("events not acknowledged in time", "count", len(expired), "topic", expired[0].topic.Topic)
-	}
 	for _, pd := range expired {
+		late.counts[pd.topic.Topic]++ // before it is answered, which frees it
 		p.push(pd, false)
 	}
 	return max(wait, time.Millisecond)
