@@ -149,14 +149,7 @@ func (b *bank) run(what string, holds func(*firehose.Instance) error) firehose.C
 // checks that the group's committed offsets are those.
 func (b *bank) applied() firehose.Counts {
 	b.t.Helper()
-	infos, err := kafka.DescribeTopics(b.context(), b.client, b.topic.Name)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	ends := map[int32]int64{}
-	for _, p := range infos[0].Partitions {
-		ends[p.ID] = p.StableEnd
-	}
+	ends := b.ends()
 	counts := b.run("everything is applied", func(i *firehose.Instance) error {
 		status := i.Status()
 		at := map[int32]int64{}
@@ -179,6 +172,26 @@ func (b *bank) applied() firehose.Counts {
 		}
 	}
 	return counts
+}
+
+// ends returns the ends of the log once no transaction is open: its end reaches
+// the partitions a moment after the coordinator has answered.
+func (b *bank) ends() map[int32]int64 {
+	b.t.Helper()
+	for ctx := b.context(); ; {
+		infos, err := kafka.DescribeTopics(ctx, b.client, b.topic.Name)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		ends, open := map[int32]int64{}, false
+		for _, p := range infos[0].Partitions {
+			ends[p.ID] = p.StableEnd
+			open = open || p.StableEnd < p.End
+		}
+		if !open {
+			return ends
+		}
+	}
 }
 
 // What is published is applied once; who comes back goes on where the store
