@@ -33,7 +33,7 @@ check_settings() {
 # open_folder makes dir absolute and reads what cluster lies in it.
 open_folder() {
 	if [ -d "$dir" ]; then
-		dir=$(cd "$dir" && pwd)
+		dir=$(cd "$dir" && pwd -P) # one name, whichever way it was reached
 		libs=$dir/libs-$version
 	fi
 	cluster='' held=''
