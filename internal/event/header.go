@@ -42,6 +42,9 @@ type header = struct {
 	Value []byte
 }
 
+// numberBytes is the room that time, sequence and hops take.
+const numberBytes = len(timeLayout) + 2*sequenceDigits
+
 // The values that never change are shared by all records: nothing may write to
 // them, and Kafka clients do not.
 var (
@@ -50,63 +53,64 @@ var (
 )
 
 // AppendHeaders appends the envelope's headers to dst. H is the Kafka client's
-// header type (kgo.RecordHeader, say), which this package does not import. The
-// values of one call share a single allocation.
+// header type (kgo.RecordHeader, say), which this package does not import. Texts
+// are not copied, and nothing may write to the values; the others share a single
+// allocation.
 func AppendHeaders[H ~struct {
 	Key   string
 	Value []byte
 }](dst []H, e *Envelope) []H {
-	dst, _ = AppendHeadersTo(dst, make([]byte, 0, e.headerBytes()), e)
+	dst, _ = AppendHeadersTo(dst, make([]byte, 0, numberBytes), e)
 	return dst
 }
 
-// AppendHeadersTo is AppendHeaders with the values' memory given by the caller:
-// they are appended to buf and point into it, so buf must not be reused before
-// the headers are done with. With room in both it allocates nothing. It returns
+// AppendHeadersTo is AppendHeaders with the memory of what is no text given by the
+// caller: it is appended to buf, so buf must not be reused before the headers are
+// done with. With room in both it allocates nothing. It returns
 // both slices, grown.
 func AppendHeadersTo[H ~struct {
 	Key   string
 	Value []byte
 }](dst []H, buf []byte, e *Envelope) ([]H, []byte) {
 	dst = appendHeader(dst, HeaderSpecVersion, specVersion)
-	dst, buf = appendText(dst, buf, HeaderID, e.ID)
-	dst, buf = appendText(dst, buf, HeaderSource, e.Source)
-	dst, buf = appendText(dst, buf, HeaderType, e.Type)
+	dst = appendText(dst, HeaderID, e.ID)
+	dst = appendText(dst, HeaderSource, e.Source)
+	dst = appendText(dst, HeaderType, e.Type)
 	if !e.Time.IsZero() {
 		start := len(buf)
 		buf = appendTime(buf, e.Time)
 		dst = appendHeader(dst, HeaderTime, buf[start:len(buf):len(buf)])
 	}
-	dst, buf = appendText(dst, buf, HeaderSubject, e.Subject)
-	dst, buf = appendText(dst, buf, HeaderDataSchema, e.DataSchema)
+	dst = appendText(dst, HeaderSubject, e.Subject)
+	dst = appendText(dst, HeaderDataSchema, e.DataSchema)
 	if e.HasSequence {
 		start := len(buf)
 		buf = appendSequence(buf, e.Sequence)
 		dst = appendHeader(dst, HeaderSequence, buf[start:len(buf):len(buf)])
 	}
-	dst, buf = appendText(dst, buf, HeaderCorrelationID, e.CorrelationID)
-	dst, buf = appendText(dst, buf, HeaderCausationID, e.CausationID)
-	dst, buf = appendText(dst, buf, HeaderOrigin, e.Origin)
+	dst = appendText(dst, HeaderCorrelationID, e.CorrelationID)
+	dst = appendText(dst, HeaderCausationID, e.CausationID)
+	dst = appendText(dst, HeaderOrigin, e.Origin)
 	if e.Hops > 0 {
 		start := len(buf)
 		buf = strconv.AppendInt(buf, int64(e.Hops), 10)
 		dst = appendHeader(dst, HeaderHops, buf[start:len(buf):len(buf)])
 	}
-	dst, buf = appendText(dst, buf, HeaderTraceparent, e.Traceparent)
+	dst = appendText(dst, HeaderTraceparent, e.Traceparent)
 	dst = appendHeader(dst, HeaderContentType, contentType)
 	return dst, buf
 }
 
+// appendText appends a text as it is: like the values that never change, it is
+// only read from here on.
 func appendText[H ~struct {
 	Key   string
 	Value []byte
-}](dst []H, buf []byte, key, value string) ([]H, []byte) {
+}](dst []H, key, value string) []H {
 	if value == "" {
-		return dst, buf
+		return dst
 	}
-	start := len(buf)
-	buf = append(buf, value...)
-	return appendHeader(dst, key, buf[start:len(buf):len(buf)]), buf
+	return appendHeader(dst, key, unsafe.Slice(unsafe.StringData(value), len(value)))
 }
 
 // appendHeader is append(dst, H{key, value}), which the compiler builds on the
@@ -124,13 +128,6 @@ func appendHeader[H ~struct {
 	h := (*header)(unsafe.Pointer(&dst[len(dst)-1])) // H is a struct of these fields, and nothing else
 	h.Key, h.Value = key, value
 	return dst
-}
-
-// headerBytes is the room that the values of e take, rounded up.
-func (e *Envelope) headerBytes() int {
-	return len(e.ID) + len(e.Source) + len(e.Type) + len(e.Subject) + len(e.DataSchema) +
-		len(e.CorrelationID) + len(e.CausationID) + len(e.Origin) + len(e.Traceparent) +
-		len(timeLayout) + 2*sequenceDigits
 }
 
 // appendTime is t.UTC().AppendFormat(dst, timeLayout), written out because it
