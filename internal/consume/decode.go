@@ -20,7 +20,7 @@ import (
 // decode reads a record as an event of the handler's topic. What is wrong with
 // the record for ever becomes the event's failure; the error that is returned
 // says that the registry is away and the record must be tried again.
-func (h *Handler) decode(ctx context.Context, r *kgo.Record, id offsets.TopicID, e *Event) error {
+func (h *Handler) decode(ctx context.Context, headers *event.Parser, r *kgo.Record, id offsets.TopicID, e *Event) error {
 	*e = Event{
 		From:        store.Source{Topic: r.Topic, TopicID: id, Partition: r.Partition, Offset: r.Offset},
 		LeaderEpoch: r.LeaderEpoch,
@@ -34,7 +34,7 @@ func (h *Handler) decode(ctx context.Context, r *kgo.Record, id offsets.TopicID,
 		e.control = true
 		return nil
 	}
-	err := h.read(ctx, r, e)
+	err := h.read(ctx, headers, r, e)
 	if err == nil && !h.NeedBefore {
 		e.ops, err = h.project(e, nil)
 	}
@@ -53,12 +53,10 @@ func (h *Handler) decode(ctx context.Context, r *kgo.Record, id offsets.TopicID,
 }
 
 // read fills the event from the record's headers, key and value.
-func (h *Handler) read(ctx context.Context, r *kgo.Record, e *Event) error {
-	env, err := event.ParseHeaders(r.Headers)
-	if err != nil {
+func (h *Handler) read(ctx context.Context, headers *event.Parser, r *kgo.Record, e *Event) error {
+	if err := event.ParseHeadersTo(headers, &e.Envelope, r.Headers); err != nil {
 		return &Failure{Class: ClassBadHeader, Err: err}
 	}
-	e.Envelope = env
 	if e.Key == "" {
 		return fail(ClassBadKey, "the record has no key")
 	}

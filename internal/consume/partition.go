@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"firehose/internal/event"
 	"firehose/internal/offsets"
 )
 
@@ -71,8 +72,9 @@ type chunk struct {
 	decoded int     // events[:decoded] are valid
 	taken   int     // events[:taken] are with an applier or done
 	bytes   int
-	busy    bool // a decoder works on it
-	round   int  // grows when what is decoded has to be decoded again
+	busy    bool         // a decoder works on it
+	headers event.Parser // the decoder's
+	round   int          // grows when what is decoded has to be decoded again
 	stalled error
 	// firstTry is when the record at decoded was first found to have an unknown
 	// schema; the registry may only be late.

@@ -244,9 +244,11 @@ func BenchmarkParseHeaders(b *testing.B) {
 		DataSchema: "http://registry/schemas/ids/7", Sequence: 1, HasSequence: true,
 	}
 	headers := event.AppendHeaders[header](nil, &e)
+	var p event.Parser
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := event.ParseHeaders(headers); err != nil {
+		var e event.Envelope
+		if err := event.ParseHeadersTo(&p, &e, headers); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 	"unicode/utf8"
 	"unsafe"
@@ -14,6 +15,24 @@ import (
 // mistake, and will be the same next time.
 var ErrHeader = errors.New("malformed header")
 
+// arenaSize is how much memory a Parser takes at once for the texts of many
+// records. Whoever keeps one of them keeps that much, not a whole fetch.
+const (
+	arenaSize  = 4 << 10
+	firstArena = 256
+)
+
+// Parser reads the headers of one record after another and remembers what they
+// have in common. The zero value is ready. It is not safe for concurrent use.
+type Parser struct {
+	arena    []byte // the texts of many records, one behind the other
+	source   string // of the last record
+	kind     string // its type
+	schema   string
+	date     string // of its time, "2006-01-02"
+	midnight time.Time
+}
+
 // ParseHeaders reads the envelope from a record's headers. Headers that it does
 // not know are ignored, and of several with one name the last counts, as in
 // Kafka's own client. A record without any of them gives a zero Envelope. The
@@ -22,98 +41,101 @@ func ParseHeaders[H ~struct {
 	Key   string
 	Value []byte
 }](headers []H) (Envelope, error) {
+	var p Parser
 	var e Envelope
-	size := 0
-	var texts [textFields][]byte
+	err := ParseHeadersTo(&p, &e, headers)
+	return e, err
+}
+
+// ParseHeadersTo is ParseHeaders into a zero envelope, by a parser that has read
+// other records before. On error the envelope is zero.
+func ParseHeadersTo[H ~struct {
+	Key   string
+	Value []byte
+}](p *Parser, e *Envelope, headers []H) error {
 	for i := range headers {
 		h := (*header)(unsafe.Pointer(&headers[i])) // as in appendHeader
-		at := textField(h.Key)
-		if at < 0 {
-			if err := e.parse(h.Key, h.Value); err != nil {
-				return Envelope{}, fmt.Errorf("%w %s: %w", ErrHeader, h.Key, err)
-			}
-			continue
+		if err := p.read(e, h.Key, h.Value); err != nil {
+			*e = Envelope{}
+			return fmt.Errorf("%w %s: %w", ErrHeader, h.Key, err)
 		}
-		if !isPlain(h.Value) || len(h.Value) > maxText {
-			err := checkText(h.Value)
-			if err != nil && at == traceparent {
-				continue // somebody else's header, and no reason to refuse an event
-			}
-			if err != nil {
-				return Envelope{}, fmt.Errorf("%w %s: %w", ErrHeader, h.Key, err)
-			}
-		}
-		size += len(h.Value) - len(texts[at])
-		texts[at] = h.Value
 	}
-	// All texts share one allocation: it is made for every record.
-	all := make([]byte, 0, size)
-	for i := range texts {
-		all = append(all, texts[i]...)
-	}
-	left := unsafe.String(unsafe.SliceData(all), size) // all is not written any more
-	next := func(at int) string {
-		n := len(texts[at])
-		text := left[:n]
-		left = left[n:]
-		return text
-	}
-	e.ID, e.Source, e.Type, e.Subject, e.DataSchema = next(0), next(1), next(2), next(3), next(4)
-	e.CorrelationID, e.CausationID, e.Origin, e.Traceparent = next(5), next(6), next(7), next(traceparent)
-	return e, nil
+	return nil
 }
 
-// traceparent is the index of the last text, of textFields in all.
-const (
-	traceparent = 8
-	textFields  = traceparent + 1
-)
-
-// textField returns which text of the envelope a header is, in the order of its
-// fields; -1 when it is not taken as it is.
-func textField(key string) int {
+// read reads one header.
+func (p *Parser) read(e *Envelope, key string, value []byte) (err error) {
 	switch key {
 	case HeaderID:
-		return 0
+		e.ID, err = p.text(value)
 	case HeaderSource:
-		return 1
+		e.Source, err = p.again(&p.source, value)
 	case HeaderType:
-		return 2
+		e.Type, err = p.again(&p.kind, value)
+	case HeaderTime:
+		e.Time, err = p.time(value)
 	case HeaderSubject:
-		return 3
+		e.Subject, err = p.text(value)
 	case HeaderDataSchema:
-		return 4
-	case HeaderCorrelationID:
-		return 5
-	case HeaderCausationID:
-		return 6
-	case HeaderOrigin:
-		return 7
-	case HeaderTraceparent:
-		return traceparent
-	}
-	return -1
-}
-
-// parse reads a header that is no text.
-func (e *Envelope) parse(key string, value []byte) error {
-	var err error
-	switch key {
+		e.DataSchema, err = p.again(&p.schema, value)
+	case HeaderSequence:
+		e.Sequence, err = number(value, 1<<63-1)
+		e.HasSequence = true
 	case HeaderSpecVersion:
 		if string(value) != "1.0" {
 			err = errors.New("want 1.0")
 		}
-	case HeaderTime:
-		e.Time, err = timeValue(value)
-	case HeaderSequence:
-		e.Sequence, err = number(value, 1<<63-1)
-		e.HasSequence = true
+	case HeaderCorrelationID:
+		e.CorrelationID, err = p.text(value)
+	case HeaderCausationID:
+		e.CausationID, err = p.text(value)
+	case HeaderOrigin:
+		e.Origin, err = p.text(value)
 	case HeaderHops:
 		var n int64
 		n, err = number(value, maxHops)
 		e.Hops = int(n)
+	case HeaderTraceparent:
+		// Somebody else's header, and no reason to refuse an event.
+		if text, err := p.text(value); err == nil {
+			e.Traceparent = text
+		}
 	}
 	return err
+}
+
+// text checks a text and copies it: the record's own memory is a whole fetch.
+func (p *Parser) text(value []byte) (string, error) {
+	if !isPlain(value) || len(value) > maxText {
+		if err := checkText(value); err != nil {
+			return "", err
+		}
+	}
+	if len(value) == 0 {
+		return "", nil
+	}
+	if cap(p.arena)-len(p.arena) < len(value) {
+		size := arenaSize
+		if p.arena == nil {
+			size = firstArena // there may be no second record
+		}
+		p.arena = make([]byte, 0, max(size, len(value)))
+	}
+	start := len(p.arena)
+	p.arena = append(p.arena, value...)
+	return unsafe.String(&p.arena[start], len(value)), nil // what is in the arena is not written again
+}
+
+// again is text for one that is often that of the last record.
+func (p *Parser) again(last *string, value []byte) (string, error) {
+	if *last == string(value) {
+		return *last, nil
+	}
+	text, err := p.text(value)
+	if err == nil {
+		*last = text
+	}
+	return text, err
 }
 
 func checkText(b []byte) error {
@@ -146,8 +168,8 @@ func isPlain(b []byte) bool {
 	return true
 }
 
-func timeValue(b []byte) (time.Time, error) {
-	if t, ok := utcTime(b); ok {
+func (p *Parser) time(b []byte) (time.Time, error) {
+	if t, ok := p.utcTime(b); ok {
 		return t, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, string(b))
@@ -162,16 +184,15 @@ func timeValue(b []byte) (time.Time, error) {
 
 // utcTime reads what appendTime writes. What is not surely that, the end of a
 // month included, it leaves to time.Parse.
-func utcTime(b []byte) (time.Time, bool) {
+func (p *Parser) utcTime(b []byte) (time.Time, bool) {
 	const seconds = len("2006-01-02T15:04:05")
 	if len(b) <= seconds || len(b) > seconds+len(".000000Z") || b[len(b)-1] != 'Z' ||
 		b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' {
 		return time.Time{}, false
 	}
-	century, year, month, day := twoDigits(b[0:]), twoDigits(b[2:]), twoDigits(b[5:]), twoDigits(b[8:])
+	midnight, ok := p.day(b[:len("2006-01-02")])
 	hour, minute, second := twoDigits(b[11:]), twoDigits(b[14:]), twoDigits(b[17:])
-	if century|year|month|day|hour|minute|second < 0 ||
-		month < 1 || month > 12 || day < 1 || day > 28 || hour > 23 || minute > 59 || second > 59 {
+	if !ok || hour|minute|second < 0 || hour > 23 || minute > 59 || second > 59 {
 		return time.Time{}, false
 	}
 	nanos := 0
@@ -188,7 +209,20 @@ func utcTime(b []byte) (time.Time, bool) {
 			nanos += int(c-'0') * unit
 		}
 	}
-	return time.Date(100*century+year, time.Month(month), day, hour, minute, second, nanos, time.UTC), true
+	return midnight.Add(time.Duration((hour*60+minute)*60+second)*time.Second + time.Duration(nanos)), true
+}
+
+// day returns the beginning of a date, often that of the last record.
+func (p *Parser) day(b []byte) (time.Time, bool) {
+	if p.date == string(b) {
+		return p.midnight, true
+	}
+	century, year, month, day := twoDigits(b[0:]), twoDigits(b[2:]), twoDigits(b[5:]), twoDigits(b[8:])
+	if century|year|month|day < 0 || month < 1 || month > 12 || day < 1 || day > 28 {
+		return time.Time{}, false
+	}
+	p.date, p.midnight = string(b), time.Date(100*century+year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
+	return p.midnight, true
 }
 
 // twoDigits reads the number that two digits write; -1 when they are none.
@@ -209,15 +243,18 @@ func number(b []byte, most int64) (int64, error) {
 		b = b[16:]
 	}
 	var n int64
-	for _, c := range b {
+	for i, c := range b {
 		if c < '0' || c > '9' {
 			return 0, errors.New("want decimal digits")
 		}
 		d := int64(c - '0')
-		if n > (most-d)/10 {
+		if i >= 18 && n > (math.MaxInt64-d)/10 { // 18 digits fit
 			return 0, fmt.Errorf("larger than %d", most)
 		}
 		n = n*10 + d
+	}
+	if n > most {
+		return 0, fmt.Errorf("larger than %d", most)
 	}
 	return n, nil
 }

@@ -1,0 +1,47 @@
+package event_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"firehose/internal/event"
+)
+
+// What a parser remembers of earlier records never shows in a later one, and
+// what it has returned does not change while it reads on.
+func TestParserReadsEachRecordByItself(t *testing.T) {
+	text := rapid.OneOf(rapid.SampledFrom([]string{"", "a", "/service/shop", "shop.order.placed", strings.Repeat("x", 1000)}),
+		rapid.StringMatching(`[a-zé]{1,40}`))
+	rapid.Check(t, func(t *rapid.T) {
+		var parser event.Parser
+		var want, got []event.Envelope
+		for range rapid.IntRange(1, 40).Draw(t, "records") {
+			e := event.Envelope{
+				ID: text.Draw(t, "id"), Source: text.Draw(t, "source"), Type: text.Draw(t, "type"),
+				Subject: text.Draw(t, "subject"), DataSchema: text.Draw(t, "schema"), Origin: text.Draw(t, "origin"),
+				Time:        time.UnixMicro(rapid.Int64Range(0, 4e15).Draw(t, "time")).UTC(),
+				HasSequence: true, Sequence: rapid.Int64Range(0, 1<<62).Draw(t, "sequence"),
+			}
+			headers := event.AppendHeaders[header](nil, &e)
+			if rapid.Bool().Draw(t, "broken before") {
+				var broken event.Envelope
+				bad := append(headers[:len(headers):len(headers)], header{Key: event.HeaderTime, Value: []byte("yesterday")})
+				if err := event.ParseHeadersTo(&parser, &broken, bad); err == nil || broken != (event.Envelope{}) {
+					t.Fatalf("a broken record: got %v and %+v, want an error and nothing", err, broken)
+				}
+			}
+			var read event.Envelope
+			if err := event.ParseHeadersTo(&parser, &read, headers); err != nil {
+				t.Fatal(err)
+			}
+			want, got = append(want, e), append(got, read)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("envelopes (-want +got):\n%s", diff)
+		}
+	})
+}
