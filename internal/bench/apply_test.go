@@ -29,7 +29,7 @@ import (
 // into the same table, with the same settings and transactions of the size that
 // the service's have, in the order of the log or sorted as the service does.
 func BenchmarkApply(b *testing.B) {
-	n := scale(200_000)
+	n := scale(400_000)
 	cluster := firehosetest.Start(b, schemas.Shop())
 	for from := 0; from < n; from += 10_000 {
 		orders := make([]firehose.Outgoing, min(10_000, n-from))
