@@ -29,8 +29,8 @@ type Parser struct {
 	source   string // of the last record
 	kind     string // its type
 	schema   string
-	date     string // of its time, "2006-01-02"
-	midnight time.Time
+	date     [10]byte // of its time, "2006-01-02"
+	midnight int64    // of that date, in seconds since 1970
 }
 
 // ParseHeaders reads the envelope from a record's headers. Headers that it does
@@ -153,19 +153,29 @@ func checkText(b []byte) error {
 // isPlain reports whether b is ASCII without U+0000, as nearly all texts are:
 // eight bytes at a time, since it is asked of every text of every record.
 func isPlain(b []byte) bool {
+	if len(b) < 8 {
+		for _, c := range b {
+			if c == 0 || c >= utf8.RuneSelf {
+				return false
+			}
+		}
+		return true
+	}
+	last := b[len(b)-8:] // once more what is left over, with some before it
+	for ; len(b) > 8; b = b[8:] {
+		if notPlain(b) {
+			return false
+		}
+	}
+	return !notPlain(last)
+}
+
+// notPlain looks at eight bytes. Taking one from each sets the high bit of one
+// that is 0.
+func notPlain(b []byte) bool {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for ; len(b) >= 8; b = b[8:] {
-		// Taking one from each byte sets the high bit of one that is 0.
-		if x := binary.LittleEndian.Uint64(b); (x|(x-ones))&high != 0 {
-			return false
-		}
-	}
-	for _, c := range b {
-		if c == 0 || c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	x := binary.LittleEndian.Uint64(b)
+	return (x|(x-ones))&high != 0
 }
 
 func (p *Parser) time(b []byte) (time.Time, error) {
@@ -185,53 +195,63 @@ func (p *Parser) time(b []byte) (time.Time, error) {
 // utcTime reads what appendTime writes. What is not surely that, the end of a
 // month included, it leaves to time.Parse.
 func (p *Parser) utcTime(b []byte) (time.Time, bool) {
-	const seconds = len("2006-01-02T15:04:05")
-	if len(b) <= seconds || len(b) > seconds+len(".000000Z") || b[len(b)-1] != 'Z' ||
-		b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' {
+	const seconds, most = len("2006-01-02T15:04:05"), len("2006-01-02T15:04:05.000000Z")
+	if len(b) <= seconds || len(b) > most || b[len(b)-1] != 'Z' || b[10] != 'T' || !p.day(b[:10]) {
 		return time.Time{}, false
 	}
-	midnight, ok := p.day(b[:len("2006-01-02")])
-	hour, minute, second := twoDigits(b[11:]), twoDigits(b[14:]), twoDigits(b[17:])
-	if !ok || hour|minute|second < 0 || hour > 23 || minute > 59 || second > 59 {
+	clock, ok := digits(binary.LittleEndian.Uint64(b[11:]), 0x30303a30303a3030) // "00:00:00"
+	hour, minute, second := twoDigits(clock), twoDigits(clock>>24), twoDigits(clock>>48)
+	if !ok || clock&0x0000ff0000ff0000 != 0 || hour > 23 || minute > 59 || second > 59 {
 		return time.Time{}, false
 	}
-	nanos := 0
-	if fraction := b[seconds : len(b)-1]; len(fraction) > 0 {
-		if fraction[0] != '.' || len(fraction) == 1 {
+	nanos := int64(0)
+	if n := len(b) - 1 - seconds; n > 0 { // a point and digits
+		// As many of the eight bytes before the Z as are digits; the noughts
+		// that make them eight come in behind.
+		spare := 8 * (9 - n)
+		fraction, ok := digits(binary.LittleEndian.Uint64(b[len(b)-9:])>>spare, zeros>>spare)
+		if !ok || n == 1 || b[seconds] != '.' {
 			return time.Time{}, false
 		}
-		unit := int(time.Second)
-		for _, c := range fraction[1:] {
-			if c < '0' || c > '9' {
-				return time.Time{}, false
-			}
-			unit /= 10
-			nanos += int(c-'0') * unit
-		}
+		nanos = 10 * eightDigits(fraction)
 	}
-	return midnight.Add(time.Duration((hour*60+minute)*60+second)*time.Second + time.Duration(nanos)), true
+	return time.Unix(p.midnight+(hour*60+minute)*60+second, nanos).UTC(), true
 }
 
-// day returns the beginning of a date, often that of the last record.
-func (p *Parser) day(b []byte) (time.Time, bool) {
-	if p.date == string(b) {
-		return p.midnight, true
+// day remembers the beginning of a date, often that of the last record.
+func (p *Parser) day(b []byte) bool {
+	if string(b) == string(p.date[:]) {
+		return true
 	}
-	century, year, month, day := twoDigits(b[0:]), twoDigits(b[2:]), twoDigits(b[5:]), twoDigits(b[8:])
-	if century|year|month|day < 0 || month < 1 || month > 12 || day < 1 || day > 28 {
-		return time.Time{}, false
+	year, ok := digits(uint64(binary.LittleEndian.Uint32(b)), zeros>>32)
+	rest, fine := digits(uint64(binary.LittleEndian.Uint32(b[4:]))|uint64(binary.LittleEndian.Uint16(b[8:]))<<32, 0x30302d30302d) // "-00-00"
+	month, day := twoDigits(rest>>8), twoDigits(rest>>32)
+	if !ok || !fine || rest&0xff0000ff != 0 || month < 1 || month > 12 || day < 1 || day > 28 {
+		return false
 	}
-	p.date, p.midnight = string(b), time.Date(100*century+year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
-	return p.midnight, true
+	p.date = [10]byte(b)
+	p.midnight = time.Date(int(100*twoDigits(year)+twoDigits(year>>16)), time.Month(month), int(day), 0, 0, 0, 0, time.UTC).Unix()
+	return true
 }
 
-// twoDigits reads the number that two digits write; -1 when they are none.
-func twoDigits(b []byte) int {
-	high, low := b[0]-'0', b[1]-'0'
-	if high > 9 || low > 9 {
-		return -1
-	}
-	return int(high)*10 + int(low)
+const zeros = 0x3030303030303030 // eight times '0'
+
+// digits takes pattern, which is '0' where a digit is wanted, from the bytes of
+// x, and reports whether each that remains is at most 9.
+func digits(x, pattern uint64) (uint64, bool) {
+	x ^= pattern
+	return x, (x|(x+0x7676767676767676))&0x8080808080808080 == 0
+}
+
+// twoDigits is the number of the lowest two digits, of which the lower byte
+// comes first.
+func twoDigits(x uint64) int64 { return int64(x&0xff)*10 + int64(x>>8&0xff) }
+
+// eightDigits is the number of eight digits: of pairs, of pairs of pairs, of all.
+func eightDigits(x uint64) int64 {
+	x = (x*10 + x>>8) & 0x00ff00ff00ff00ff
+	x = (x*100 + x>>16) & 0x0000ffff0000ffff
+	return int64((x*10_000 + x>>32) & 0xffffffff)
 }
 
 // number reads decimal digits, nothing else: no sign, no space.
