@@ -100,6 +100,19 @@ func BenchmarkDecode(b *testing.B) {
 				b.Fatal(err)
 			}
 			fromNative(&into, native.(map[string]any))
+		}},
+		side{name: "goavro, frame and headers by hand", most: 1.0 / 4, once: func() {
+			if _, err := parseByHand(headers); err != nil {
+				b.Fatal(err)
+			}
+			if value[0] != 0 || binary.BigEndian.Uint32(value[1:]) != 4 {
+				b.Fatal("another schema")
+			}
+			native, _, err := foreign.NativeFromBinary(value[5:])
+			if err != nil {
+				b.Fatal(err)
+			}
+			fromNative(&into, native.(map[string]any))
 		}})
 }
 

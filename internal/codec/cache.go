@@ -11,13 +11,23 @@ import (
 const cacheSize = 1024
 
 // cache is a bounded map that is read without locks: a read is one atomic load
-// and one map access, a write copies.
+// and one map access, a write copies. What was put last, often the only one in
+// use, is found without the map.
 type cache[K comparable, V any] struct {
-	mu sync.Mutex // held by writers
-	m  atomic.Pointer[map[K]V]
+	mu   sync.Mutex // held by writers
+	m    atomic.Pointer[map[K]V]
+	last atomic.Pointer[entry[K, V]] // also in m
+}
+
+type entry[K comparable, V any] struct {
+	key   K
+	value V
 }
 
 func (c *cache[K, V]) get(k K) (V, bool) {
+	if e := c.last.Load(); e != nil && e.key == k {
+		return e.value, true
+	}
 	m := c.m.Load()
 	if m == nil {
 		var zero V
@@ -43,6 +53,7 @@ func (c *cache[K, V]) put(k K, v V) {
 	}
 	next[k] = v
 	c.m.Store(&next)
+	c.last.Store(&entry[K, V]{key: k, value: v})
 }
 
 // drop removes k.
@@ -56,6 +67,7 @@ func (c *cache[K, V]) drop(k K) {
 	if _, ok := (*m)[k]; !ok {
 		return
 	}
+	c.last.Store(nil)
 	next := maps.Clone(*m)
 	delete(next, k)
 	c.m.Store(&next)

@@ -45,3 +45,32 @@ func TestParserReadsEachRecordByItself(t *testing.T) {
 		}
 	})
 }
+
+// Whatever a time looks like, the quick way reads it as time.Parse does, or not
+// at all.
+func TestParserReadsTimesAsTimeParseDoes(t *testing.T) {
+	valid := rapid.Custom(func(t *rapid.T) string {
+		at := time.UnixMicro(rapid.Int64Range(-62e15, 250e15).Draw(t, "time")).UTC().Truncate(
+			rapid.SampledFrom([]time.Duration{1, time.Microsecond, time.Millisecond, time.Second}).Draw(t, "unit"))
+		return at.Format(time.RFC3339Nano)
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		var parser event.Parser
+		for range rapid.IntRange(1, 5).Draw(t, "records") {
+			text := []byte(valid.Draw(t, "text"))
+			for range rapid.IntRange(0, 2).Draw(t, "changes") {
+				at := rapid.IntRange(0, len(text)-1).Draw(t, "at")
+				text[at] = rapid.OneOf(rapid.SampledFrom([]byte("0123456789:-.TZ/;")), rapid.Byte()).Draw(t, "byte")
+			}
+			want, wantErr := time.Parse(time.RFC3339Nano, string(text))
+			if want.UTC().Year() < 0 || want.UTC().Year() > 9999 {
+				continue
+			}
+			var got event.Envelope
+			err := event.ParseHeadersTo(&parser, &got, []header{{Key: event.HeaderTime, Value: text}})
+			if (err == nil) != (wantErr == nil) || err == nil && !got.Time.Equal(want) {
+				t.Fatalf("%q: got %v, %v, want %v, %v", text, got.Time, err, want, wantErr)
+			}
+		}
+	})
+}
