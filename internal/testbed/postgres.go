@@ -1,0 +1,124 @@
+package testbed
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// patience bounds what the parts are given to start, stop and answer: long,
+// since nothing that works needs it.
+const patience = time.Minute
+
+// Postgres returns the URL of an empty database of the test's own. It is
+// dropped after the test, whoever is still connected.
+//
+// The server is the one that FIREHOSE_TEST_POSTGRES names; else one that this
+// process starts for all of its tests, without fsync, and that ends with it.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	admin := os.Getenv("FIREHOSE_TEST_POSTGRES")
+	if admin == "" {
+		server, err := sharedPostgres()
+		if errors.Is(err, errMissing) {
+			Skip(t, "postgres", err.Error())
+		}
+		if err != nil {
+			t.Fatalf("starting PostgreSQL: %v", err)
+		}
+		admin = server.url()
+	}
+	return createDatabase(t, admin)
+}
+
+// sharedPostgres is the server that this process has started.
+var sharedPostgres = sync.OnceValues(func() (*postgres, error) {
+	return startPostgres("fsync = off", "full_page_writes = off")
+})
+
+// PostgresServer is a server of the test's own, which it may stop.
+type PostgresServer struct {
+	t      testing.TB
+	server *postgres
+	db     string
+}
+
+// OwnPostgres starts a server of the test's own, with PostgreSQL's defaults, and
+// an empty database on it. Both are gone after the test.
+func OwnPostgres(t testing.TB) *PostgresServer {
+	t.Helper()
+	server, err := startPostgres()
+	if errors.Is(err, errMissing) {
+		Skip(t, "postgres", err.Error())
+	}
+	if err != nil {
+		t.Fatalf("starting PostgreSQL: %v", err)
+	}
+	t.Cleanup(server.end)
+	return &PostgresServer{t: t, server: server, db: createDatabase(t, server.url())}
+}
+
+// URL is that of the database.
+func (s *PostgresServer) URL() string { return s.db }
+
+// Stop stops the server in one of pg_ctl's modes: smart, fast or immediate,
+// which is a crash.
+func (s *PostgresServer) Stop(mode string) {
+	s.t.Helper()
+	if out, err := s.server.ctl("stop", "-m", mode); err != nil {
+		s.t.Fatalf("pg_ctl stop -m %s: %v\n%s", mode, err, out)
+	}
+}
+
+// Start starts it again and returns once it answers.
+func (s *PostgresServer) Start() {
+	s.t.Helper()
+	if out, err := s.server.ctl("start"); err != nil {
+		s.t.Fatalf("pg_ctl start: %v\n%s", err, out)
+	}
+}
+
+// createDatabase makes an empty database on a server and drops it after the test.
+func createDatabase(t testing.TB, admin string) string {
+	t.Helper()
+	u, err := url.Parse(admin)
+	if err != nil {
+		t.Fatal("FIREHOSE_TEST_POSTGRES is no URL") // the error would show the password
+	}
+	name := "test_" + strings.ToLower(rand.Text())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := execute(ctx, admin, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+		t.Fatalf("creating a database: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := execute(ctx, admin, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Errorf("dropping the test's database: %v", err)
+		}
+	})
+	u.Path = "/" + name
+	return u.String()
+}
+
+func execute(ctx context.Context, url, statement string) (err error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
+	}
+	return nil
+}

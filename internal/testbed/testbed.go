@@ -1,0 +1,53 @@
+// Package testbed gives tests the real parts: a test asks for a database, a
+// registry or a cluster and gets the one that the environment names, else one
+// that is started on this machine, else it is skipped with the reason.
+//
+//	url := testbed.Postgres(t) // an empty database, dropped after the test
+//
+// What the environment names:
+//
+//	FIREHOSE_TEST_POSTGRES  URL of a server, as a user who may create databases
+//
+// A skip is a failure where FIREHOSE_REQUIRE names the part, and is written
+// down in the file that FIREHOSE_SKIPS names: make test-integration ends with
+// that list. Only tests import this package. See docs/testing.md.
+package testbed
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Skip skips the test since part cannot be had, for a reason that says what
+// would help. Where FIREHOSE_REQUIRE, a comma-separated list, names the part,
+// the test fails instead: a machine that is known to have everything must not
+// pass by skipping.
+func Skip(t testing.TB, part, reason string) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("FIREHOSE_REQUIRE"), ","), part) {
+		t.Fatalf("FIREHOSE_REQUIRE names %s: %s", part, reason)
+	}
+	if file := os.Getenv("FIREHOSE_SKIPS"); file != "" {
+		if err := note(file, fmt.Sprintf("%s\t%s\t%s\n", part, t.Name(), reason)); err != nil {
+			t.Fatalf("FIREHOSE_SKIPS: %v", err)
+		}
+	}
+	t.Skipf("%s: %s", part, reason)
+}
+
+// note appends a line. One write of an append-only file is not torn by those of
+// other processes.
+func note(file, line string) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString(line); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
