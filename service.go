@@ -161,6 +161,7 @@ func (i *Instance) open(ctx context.Context, s *Service, cfg Config) error {
 		Group:          cfg.Group,
 		Kafka:          kafka.Config{Brokers: cfg.Brokers, ClientID: cfg.Group, Log: cfg.Log},
 		Handlers:       handlers,
+		Alone:          true, // what another member writes is not in this file
 		BreakerPause:   cfg.BreakerPause,
 		SchemaPatience: cfg.SchemaPatience,
 		Log:            cfg.Log,

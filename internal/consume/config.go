@@ -21,6 +21,12 @@ type Config struct {
 	// Handlers fold the topics; one per topic.
 	Handlers []*Handler
 
+	// Alone refuses to share the group: the store is one instance's, as a file
+	// is. A member that is there already is given AlonePatience to go, which is
+	// longer than the session of one that was killed. Default 60 s.
+	Alone         bool
+	AlonePatience time.Duration
+
 	// Appliers is how many transactions are in flight at once, each over
 	// partitions of its own. Default 1, which is right for SQLite.
 	Appliers int
@@ -67,6 +73,7 @@ func (c *Config) validate() error {
 		}
 		seen[h.Topic.Topic] = true
 	}
+	defaultTo(&c.AlonePatience, time.Minute)
 	defaultTo(&c.Appliers, 1)
 	defaultTo(&c.MaxBatch, 20_000)
 	defaultTo(&c.MaxBatchBytes, 16<<20)

@@ -47,14 +47,15 @@ type Store interface {
 
 // Engine runs one member of a group.
 type Engine struct {
-	cfg       Config
-	store     Store
-	handlers  map[string]*Handler
-	client    *kgo.Client
-	mirror    *offsets.Mirror
-	life      context.Context //nolint:containedctx // of the clients: it ends their waits before Close
-	connected chan struct{}   // closed when client and mirror are there
-	metrics   *metrics
+	cfg        Config
+	store      Store
+	handlers   map[string]*Handler
+	client     *kgo.Client
+	mirror     *offsets.Mirror
+	life       context.Context //nolint:containedctx // of the clients: it ends their waits before Close
+	connected  chan struct{}   // closed when client and mirror are there
+	rebalanced chan struct{}   // holds one when the group's members may have changed
+	metrics    *metrics
 
 	letters *letters
 
@@ -77,13 +78,14 @@ func New(cfg Config, s Store) (*Engine, error) {
 		return nil, fmt.Errorf("consume: %w", err)
 	}
 	e := &Engine{
-		cfg:       cfg,
-		store:     s,
-		handlers:  map[string]*Handler{},
-		parts:     map[offsets.Partition]*partition{},
-		gaveUp:    map[schemaKey]time.Time{},
-		wakePoll:  func() {},
-		connected: make(chan struct{}),
+		cfg:        cfg,
+		store:      s,
+		handlers:   map[string]*Handler{},
+		parts:      map[offsets.Partition]*partition{},
+		gaveUp:     map[schemaKey]time.Time{},
+		wakePoll:   func() {},
+		connected:  make(chan struct{}),
+		rebalanced: make(chan struct{}, 1),
 	}
 	e.changed = sync.NewCond(&e.mu)
 	for _, h := range cfg.Handlers {
@@ -122,6 +124,13 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 	life, die := context.WithCancel(context.WithoutCancel(abort))
 	defer die()
 	e.life = life
+	if e.cfg.Alone {
+		if err := e.waitAlone(ctx); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("consume: %w", err)
+		}
+	}
 	if err := e.connect(); err != nil {
 		return err
 	}
@@ -145,6 +154,9 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 		})
 	}
 	g.Go(func() error { return e.mirror.Run(fetch, e.cfg.MirrorEvery) })
+	if e.cfg.Alone {
+		g.Go(func() error { return e.stayAlone(fetch) })
+	}
 	err := g.Wait()
 
 	last, done := context.WithTimeout(abort, 5*time.Second)

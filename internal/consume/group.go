@@ -41,6 +41,10 @@ func (e *Engine) assigned(context.Context, *kgo.Client, map[string][]int32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.joined = true
+	select {
+	case e.rebalanced <- struct{}{}:
+	default: // whoever looks after it will see this change, too
+	}
 }
 
 // assign answers where the partitions that this member was just given resume:
