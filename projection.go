@@ -3,7 +3,6 @@ package firehose
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"firehose/internal/codec"
 	"firehose/internal/consume"
@@ -141,9 +140,6 @@ func typed[T any](topic string, kind schemas.Kind, before bool, project func(e, 
 
 // fieldsOf reads a value's contract fields.
 func fieldsOf(s *schemas.Schema) consume.Fields {
-	return consume.Fields{
-		Key:     func(v any) (string, error) { return codec.Key(s, v) },
-		Version: func(v any) (int64, error) { return codec.Version(s, v) },
-		Time:    func(v any) (time.Time, bool, error) { return codec.Time(s, v) },
-	}
+	f := codec.FieldsOf(s)
+	return consume.Fields{Key: f.Key, Version: f.Version, Time: f.Time}
 }

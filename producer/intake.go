@@ -110,7 +110,7 @@ func (in *intake) build(a attributes, data []byte) (*publish.Event, *Problem) {
 	if err != nil {
 		return nil, dataProblem(err, data)
 	}
-	key, err := codec.Key(schema, value)
+	key, err := codec.FieldsOf(schema).Key(value)
 	if err != nil {
 		return nil, dataProblem(err, data)
 	}

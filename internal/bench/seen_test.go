@@ -92,6 +92,7 @@ func foldMovements(b *testing.B, cluster *firehosetest.Cluster, group string, n 
 		into = forgetful{file}
 	}
 	decoder := codec.NewDecoder(writer{schema.Avro}, schema.Avro)
+	fields := codec.FieldsOf(schema)
 	engine, err := consume.New(consume.Config{
 		Group: group, Kafka: kafka.Config{Brokers: cluster.Brokers()},
 		Handlers: []*consume.Handler{{
@@ -100,11 +101,7 @@ func foldMovements(b *testing.B, cluster *firehosetest.Cluster, group string, n 
 				v := new(schemas.StockMovement)
 				return v, decoder.Decode(ctx, f, v)
 			},
-			Field: consume.Fields{
-				Key:     func(v any) (string, error) { return codec.Key(schema, v) },
-				Version: func(v any) (int64, error) { return codec.Version(schema, v) },
-				Time:    func(v any) (time.Time, bool, error) { return codec.Time(schema, v) },
-			},
+			Field: consume.Fields{Key: fields.Key, Version: fields.Version, Time: fields.Time},
 			Project: func(e, _ *consume.Event, c *consume.Changes) error {
 				m := e.Value.(*schemas.StockMovement)
 				c.Add(stock, []any{m.SKU}, []int64{m.Quantity, -m.Quantity})

@@ -106,17 +106,17 @@ func BenchmarkCheckValue(b *testing.B) {
 	}
 }
 
-func BenchmarkKeyAndVersion(b *testing.B) {
-	s, order := orders(b).Latest(), anOrder()
+func BenchmarkFields(b *testing.B) {
+	fields, order := codec.FieldsOf(orders(b).Latest()), anOrder()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := codec.Key(s, order); err != nil {
+		if _, err := fields.Key(order); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := codec.Version(s, order); err != nil {
+		if _, err := fields.Version(order); err != nil {
 			b.Fatal(err)
 		}
-		if _, _, err := codec.Time(s, order); err != nil {
+		if _, _, err := fields.Time(order); err != nil {
 			b.Fatal(err)
 		}
 	}

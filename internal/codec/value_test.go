@@ -26,13 +26,13 @@ func TestKeyVersionAndTime(t *testing.T) {
 		}{Order: anOrder()}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got, err := codec.Key(s, tc.v); got != "o-000000042" || err != nil {
+			if got, err := codec.FieldsOf(s).Key(tc.v); got != "o-000000042" || err != nil {
 				t.Errorf("key: got %q, %v", got, err)
 			}
-			if got, err := codec.Version(s, tc.v); got != 3 || err != nil {
+			if got, err := codec.FieldsOf(s).Version(tc.v); got != 3 || err != nil {
 				t.Errorf("version: got %d, %v", got, err)
 			}
-			got, ok, err := codec.Time(s, tc.v)
+			got, ok, err := codec.FieldsOf(s).Time(tc.v)
 			if !got.Equal(time.UnixMicro(852163200123456)) || !ok || err != nil {
 				t.Errorf("time: got %v, %v, %v", got, ok, err)
 			}
@@ -46,18 +46,18 @@ func TestNumericKeyAndNoTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := codec.Key(s, map[string]any{"n": int32(-7)}); got != "-7" || err != nil {
+	if got, err := codec.FieldsOf(s).Key(map[string]any{"n": int32(-7)}); got != "-7" || err != nil {
 		t.Errorf("got %q, %v, want -7", got, err)
 	}
-	if _, ok, err := codec.Time(s, map[string]any{"n": int32(-7)}); ok || err != nil {
+	if _, ok, err := codec.FieldsOf(s).Time(map[string]any{"n": int32(-7)}); ok || err != nil {
 		t.Errorf("got a time, %v, want none", err)
 	}
 }
 
 func TestKeyAndVersionRefuse(t *testing.T) {
 	s := orders(t).Latest()
-	key := func(v any) error { _, err := codec.Key(s, v); return err }
-	version := func(v any) error { _, err := codec.Version(s, v); return err }
+	key := func(v any) error { _, err := codec.FieldsOf(s).Key(v); return err }
+	version := func(v any) error { _, err := codec.FieldsOf(s).Version(v); return err }
 	for _, tc := range []struct {
 		name string
 		err  error

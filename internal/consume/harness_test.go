@@ -144,11 +144,8 @@ func (b *bank) handlers() []*consume.Handler {
 	at, _ := b.set.Topic("bank.accounts")
 	et, _ := b.set.Topic("bank.entries")
 	fields := func(t *schemas.Topic) consume.Fields {
-		return consume.Fields{
-			Key:     func(v any) (string, error) { return codec.Key(t.Latest(), v) },
-			Version: func(v any) (int64, error) { return codec.Version(t.Latest(), v) },
-			Time:    func(v any) (time.Time, bool, error) { return codec.Time(t.Latest(), v) },
-		}
+		f := codec.FieldsOf(t.Latest())
+		return consume.Fields{Key: f.Key, Version: f.Version, Time: f.Time}
 	}
 	return []*consume.Handler{
 		{Topic: at, Decode: decoderOf[account](b.codec, at), Field: fields(at), NeedBefore: true,

@@ -106,7 +106,7 @@ func (p *Parser) read(e *Envelope, key string, value []byte) (err error) {
 
 // text checks a text and copies it: the record's own memory is a whole fetch.
 func (p *Parser) text(value []byte) (string, error) {
-	if !isPlain(value) || len(value) > maxText {
+	if !IsPlain(value) || len(value) > maxText {
 		if err := checkText(value); err != nil {
 			return "", err
 		}
@@ -150,9 +150,10 @@ func checkText(b []byte) error {
 	return nil
 }
 
-// isPlain reports whether b is ASCII without U+0000, as nearly all texts are:
-// eight bytes at a time, since it is asked of every text of every record.
-func isPlain(b []byte) bool {
+// IsPlain reports whether b is ASCII without U+0000, as nearly all texts are:
+// eight bytes at a time, since it is asked of every text of every record. What
+// is plain is also valid UTF-8.
+func IsPlain(b []byte) bool {
 	if len(b) < 8 {
 		for _, c := range b {
 			if c == 0 || c >= utf8.RuneSelf {

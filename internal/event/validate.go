@@ -5,11 +5,19 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // maxText bounds each text of an envelope, in bytes: identifiers, not prose. A
 // key is bounded by it too, as its subject.
 const maxText = 1024
+
+// The first second that RFC 3339 can write, and the first that it cannot, since
+// 1970.
+const (
+	yearZero        = -62_167_219_200
+	yearTenThousand = 253_402_300_800
+)
 
 // Validate checks what every store and reader can rely on: texts of at most
 // 1024 bytes, valid UTF-8 without U+0000, a type, a time of four-digit year,
@@ -21,6 +29,7 @@ func (e *Envelope) Validate() error {
 		{HeaderCausationID, e.CausationID}, {HeaderOrigin, e.Origin}, {HeaderTraceparent, e.Traceparent},
 	} {
 		switch {
+		case len(f.value) <= maxText && IsPlain(unsafe.Slice(unsafe.StringData(f.value), len(f.value))):
 		case len(f.value) > maxText:
 			return fmt.Errorf("%s: %d bytes, want at most %d", f.name, len(f.value), maxText)
 		case strings.IndexByte(f.value, 0) >= 0:
@@ -36,7 +45,7 @@ func (e *Envelope) Validate() error {
 		return errors.New(HeaderSequence + ": want a number that is not negative")
 	case e.Hops < 0 || e.Hops > maxHops:
 		return fmt.Errorf("%s: want a number from 0 to %d", HeaderHops, maxHops)
-	case !e.Time.IsZero() && (e.Time.UTC().Year() < 0 || e.Time.UTC().Year() > 9999):
+	case !e.Time.IsZero() && (e.Time.Unix() < yearZero || e.Time.Unix() >= yearTenThousand):
 		return errors.New(HeaderTime + ": year is outside 0 to 9999")
 	}
 	return nil

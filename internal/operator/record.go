@@ -104,7 +104,7 @@ func (v *values) show(ctx context.Context, known *contracts, r *kafka.Record) *s
 	if s.Version == nil {
 		// Whoever wrote it without headers: the value tells its version.
 		if c := known.of(ctx, r.Topic); c != nil && c.Version != "" {
-			if n, err := codec.Version(c, decoded); err == nil {
+			if n, err := codec.FieldsOf(c).Version(decoded); err == nil {
 				s.Version = &n
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/twmb/avro"
+
+	"firehose/internal/event"
 )
 
 // domain checks encoded values: every text valid UTF-8 without U+0000, no
@@ -207,7 +209,7 @@ func (d *domain) blocks(b []byte) (rest []byte, ok bool) {
 
 func text(b []byte) (rest []byte, ok bool) {
 	s, rest, ok := chunk(b)
-	return rest, ok && bytes.IndexByte(s, 0) < 0 && utf8.Valid(s)
+	return rest, ok && (event.IsPlain(s) || bytes.IndexByte(s, 0) < 0 && utf8.Valid(s))
 }
 
 // chunk reads bytes behind their length.

@@ -86,7 +86,7 @@ func stamp(t *topic, e *Event, now time.Time) *Error {
 	if e.Data == nil {
 		return reject(ReasonData, errors.New("event has no data"))
 	}
-	key, err := codec.Key(t.schema, e.Data)
+	key, err := t.fields.Key(e.Data)
 	switch {
 	case err != nil:
 		return reject(ReasonData, err)
@@ -97,7 +97,7 @@ func stamp(t *topic, e *Event, now time.Time) *Error {
 	}
 	e.Subject = key
 	if t.Version != "" {
-		version, err := codec.Version(t.schema, e.Data)
+		version, err := t.fields.Version(e.Data)
 		switch {
 		case err != nil:
 			return reject(ReasonData, err)
@@ -109,7 +109,7 @@ func stamp(t *topic, e *Event, now time.Time) *Error {
 		e.Sequence, e.HasSequence = version, true
 	}
 	if t.Time != "" {
-		at, ok, err := codec.Time(t.schema, e.Data)
+		at, ok, err := t.fields.Time(e.Data)
 		if err != nil {
 			return reject(ReasonData, err)
 		}

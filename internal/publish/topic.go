@@ -19,6 +19,7 @@ import (
 type topic struct {
 	schemas.Contract
 	schema       *schemas.Schema // the version that is written
+	fields       *codec.Fields
 	domain       *domain
 	accepted     prometheus.Counter
 	acknowledged prometheus.Counter
@@ -48,6 +49,7 @@ func newTopic(t *schemas.Topic, m *metrics) *topic {
 	return &topic{
 		Contract:     t.Contract,
 		schema:       t.Latest(),
+		fields:       codec.FieldsOf(t.Latest()),
 		domain:       newDomain(t.Latest().Avro),
 		accepted:     m.accepted.WithLabelValues(t.Topic),
 		acknowledged: m.acknowledged.WithLabelValues(t.Topic),
