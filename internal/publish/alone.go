@@ -11,7 +11,7 @@ import (
 // tombstone: what Publish does before it sends, for those who send nothing. e
 // has its ID and source already.
 func Stamp(t *schemas.Topic, e *Event, enc *codec.Encoder) ([]byte, error) {
-	if rejected := stamp(&topic{Contract: t.Contract, schema: t.Latest()}, e, time.Now()); rejected != nil {
+	if rejected := stamp(&topic{Contract: t.Contract, schema: t.Latest(), fields: codec.FieldsOf(t.Latest())}, e, time.Now()); rejected != nil {
 		return nil, rejected
 	}
 	if err := e.Validate(); err != nil {
