@@ -63,7 +63,7 @@ func OwnPostgres(t testing.TB) *PostgresServer {
 	if err != nil {
 		t.Fatalf("starting PostgreSQL: %v", err)
 	}
-	t.Cleanup(server.end)
+	t.Cleanup(server.guard.end)
 	return &PostgresServer{t: t, server: server, db: createDatabase(t, server.url())}
 }
 

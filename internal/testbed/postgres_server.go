@@ -1,11 +1,9 @@
 package testbed
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,32 +13,21 @@ import (
 	"strings"
 )
 
-// errMissing is why a part cannot be started on this machine: something is not
-// installed. The text says what.
-var errMissing = errors.New("not on this machine")
-
 // postgres is a server of this process, in a folder of its own.
 type postgres struct {
 	bin, dir string
 	port     int
-	runAs    []string       // what runs a command as a user who may run PostgreSQL
-	guard    *exec.Cmd      // ends the server when this process ends, however it does
-	hold     io.WriteCloser // the guard waits for its end
+	runAs    []string // what runs a command as a user who may run PostgreSQL
+	guard    *guard
 }
 
-// The guard outlives this process by a moment: its standard input is a pipe
-// that only this process holds, and which closes with it, also after a SIGKILL.
-const guardScript = `
-trap '' INT TERM HUP PIPE
-"$0/initdb" -D "$1/data" -U firehose -A trust -E UTF8 --locale=C --no-sync >"$1/log" 2>&1 &&
-cp "$1/conf" "$1/data/postgresql.auto.conf" &&
-"$0/pg_ctl" -D "$1/data" -l "$1/log" -w start >/dev/null 2>>"$1/log" </dev/null &&
-echo ready
-exec >/dev/null
-cat
-"$0/pg_ctl" -D "$1/data" -m immediate stop 2>/dev/null
-rm -rf "$1"
-`
+const (
+	postgresUp = `"$BIN/initdb" -D "$DIR/data" -U firehose -A trust -E UTF8 --locale=C --no-sync &&
+cp "$DIR/conf" "$DIR/data/postgresql.auto.conf" &&
+"$BIN/pg_ctl" -D "$DIR/data" -l "$LOG" -w start`
+	postgresDown = `"$BIN/pg_ctl" -D "$DIR/data" -m immediate stop
+rm -rf "$DIR"`
+)
 
 // startPostgres makes and starts a server with the given settings on top of
 // PostgreSQL's defaults. Whoever listens on the free port that was found by the
@@ -77,22 +64,9 @@ func tryPostgres(settings []string) (p *postgres, err error) {
 	if err := os.WriteFile(filepath.Join(p.dir, "conf"), []byte(strings.Join(settings, "\n")+"\n"), 0o644); err != nil {
 		return nil, err
 	}
-	p.guard = p.command("sh", "-c", guardScript, p.bin, p.dir)
-	p.guard.SysProcAttr = apart()
-	if p.hold, err = p.guard.StdinPipe(); err != nil {
+	cmd := p.command("sh", "-c", fmt.Sprintf(guardScript, postgresUp, postgresDown))
+	if p.guard, err = startGuard(cmd, []string{"BIN=" + p.bin, "DIR=" + p.dir}, filepath.Join(p.dir, "log")); err != nil {
 		return nil, err
-	}
-	out, err := p.guard.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.guard.Start(); err != nil {
-		return nil, err
-	}
-	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		log, _ := os.ReadFile(filepath.Join(p.dir, "log")) // it is about to be gone: as much as there is
-		p.end()
-		return nil, fmt.Errorf("%s:\n%s", p.bin, log)
 	}
 	return p, nil
 }
@@ -124,12 +98,6 @@ func (p *postgres) command(args ...string) *exec.Cmd {
 func (p *postgres) ctl(args ...string) ([]byte, error) {
 	return p.command(append([]string{filepath.Join(p.bin, "pg_ctl"), "-D", filepath.Join(p.dir, "data"),
 		"-l", filepath.Join(p.dir, "log"), "-s", "-w", "-t", "60"}, args...)...).CombinedOutput()
-}
-
-// end stops the server and removes all that it had.
-func (p *postgres) end() {
-	p.hold.Close()
-	_ = p.guard.Wait() // its last command is the removal of a folder
 }
 
 func (p *postgres) url() string {

@@ -50,7 +50,7 @@ func newBank(t *testing.T) *bank {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.registry.Close() })
-	schema, err := schemas.Parse(fmt.Sprintf(entryText, b.prefix, partitions), 1)
+	schema, err := schemas.Parse(fmt.Sprintf(entryText, b.Name(""), partitions), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func newBank(t *testing.T) *bank {
 	if _, err := registry.Register(t.Context(), b.set.Topics()[0]); err != nil {
 		t.Fatal(err)
 	}
-	b.topic = kafka.EventTopic(schema.Contract, b.replication)
+	b.topic = kafka.EventTopic(schema.Contract, b.Replication())
 	b.apply()
 	sums := firehose.Counters("sums", firehose.Key{firehose.Text("account")}, "cents", "entries")
 	b.service = firehose.Service{
@@ -81,8 +81,8 @@ func newBank(t *testing.T) *bank {
 
 func (b *bank) apply() {
 	b.t.Helper()
-	topics := []kafka.Topic{b.topic, kafka.DeadLetterTopic(b.topic, b.prefix)}
-	if _, err := kafka.ApplyTopics(b.context(), b.client, topics); err != nil {
+	topics := []kafka.Topic{b.topic, kafka.DeadLetterTopic(b.topic, b.Name(""))}
+	if _, err := kafka.ApplyTopics(b.context(), b.Client(), topics); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -91,7 +91,7 @@ func (b *bank) apply() {
 func (b *bank) publish(n int) {
 	b.t.Helper()
 	p, err := firehose.NewPublisher(firehose.PublisherConfig{
-		Schemas: b.set, Source: "/service/bank", Brokers: b.brokers, Registry: []string{b.registry.URL()},
+		Schemas: b.set, Source: "/service/bank", Brokers: b.Brokers(), Registry: []string{b.registry.URL()},
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -115,7 +115,7 @@ func (b *bank) publish(n int) {
 func (b *bank) run(what string, holds func(*firehose.Instance) error) firehose.Counts {
 	b.t.Helper()
 	instance, err := b.service.Open(b.context(), firehose.Config{
-		Brokers: b.brokers, Registry: []string{b.registry.URL()}, Store: b.store, Group: b.prefix,
+		Brokers: b.Brokers(), Registry: []string{b.registry.URL()}, Store: b.store, Group: b.Name(""),
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -161,7 +161,7 @@ func (b *bank) applied() firehose.Counts {
 		}
 		return nil
 	})
-	committed, err := b.admin.FetchOffsets(b.context(), b.prefix)
+	committed, err := b.Admin().FetchOffsets(b.context(), b.Name(""))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func (b *bank) applied() firehose.Counts {
 func (b *bank) ends() map[int32]int64 {
 	b.t.Helper()
 	for ctx := b.context(); ; {
-		infos, err := kafka.DescribeTopics(ctx, b.client, b.topic.Name)
+		infos, err := kafka.DescribeTopics(ctx, b.Client(), b.topic.Name)
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -218,17 +218,17 @@ func TestPipeline(t *testing.T) {
 // aborted, and one of them under a new ID in one that is committed.
 func (b *bank) transactions() {
 	b.t.Helper()
-	tx, err := kafka.NewClient(b.config(), kgo.TransactionalID(b.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	tx, err := kafka.NewClient(b.Config(), kgo.TransactionalID(b.Name("")), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	defer tx.Close()
 	copies := map[int32]*kgo.Record{}
-	err = kafka.Read(b.context(), b.config(), kafka.ReadConfig{Topic: b.topic.Name}, func(r *kafka.Record) (bool, error) {
+	err = kafka.Read(b.context(), b.Config(), kafka.ReadConfig{Topic: b.topic.Name}, func(r *kafka.Record) (bool, error) {
 		headers := slices.Clone(r.Headers)
 		for i := range headers {
 			if headers[i].Key == "ce_id" {
-				headers[i].Value = []byte(b.prefix)
+				headers[i].Value = []byte(b.Name(""))
 			}
 		}
 		copies[r.Partition] = &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: headers}
@@ -262,11 +262,11 @@ func TestRecreatedTopic(t *testing.T) {
 	b := newBank(t)
 	b.publish(100)
 	b.applied()
-	if _, err := b.admin.DeleteTopic(b.context(), b.topic.Name); err != nil {
+	if _, err := b.Admin().DeleteTopic(b.context(), b.topic.Name); err != nil {
 		t.Fatal(err)
 	}
 	for { // it is gone a moment after it is deleted
-		if _, err := kafka.TopicIDs(b.context(), b.client, b.topic.Name); errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if _, err := kafka.TopicIDs(b.context(), b.Client(), b.topic.Name); errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

@@ -22,15 +22,15 @@ func TestAppliedTopics(t *testing.T) {
 	var topics []kafka.Topic
 	for i, kind := range []schemas.Kind{schemas.Entity, schemas.Fact} {
 		source := kafka.EventTopic(schemas.Contract{
-			Topic: fmt.Sprintf("%s.%d", c.prefix, i), Kind: kind, Origins: schemas.One, Partitions: 8,
-		}, c.replication)
+			Topic: fmt.Sprintf("%s.%d", c.Name(""), i), Kind: kind, Origins: schemas.One, Partitions: 8,
+		}, c.Replication())
 		topics = append(topics, source, kafka.DeadLetterTopic(source, "reader"))
 	}
-	changes, err := kafka.ApplyTopics(c.context(), c.client, topics)
+	changes, err := kafka.ApplyTopics(c.context(), c.Client(), topics)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := kafka.NewClient(c.config())
+	stranger, err := kafka.NewClient(c.Config())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,12 +52,12 @@ func TestAppliedTopics(t *testing.T) {
 	if diff := cmp.Diff(want, changes); diff != "" {
 		t.Errorf("first time (-want +got):\n%s", diff)
 	}
-	if changes, err = kafka.ApplyTopics(c.context(), c.client, topics); err != nil || len(changes) > 0 {
+	if changes, err = kafka.ApplyTopics(c.context(), c.Client(), topics); err != nil || len(changes) > 0 {
 		t.Errorf("again: %v, %v, want no change", changes, err)
 	}
 	topics[0].Configs = maps.Clone(topics[0].Configs)
 	topics[0].Configs["max.message.bytes"] = "2000000"
-	changes, err = kafka.ApplyTopics(c.context(), c.client, topics[:1])
+	changes, err = kafka.ApplyTopics(c.context(), c.Client(), topics[:1])
 	want = []kafka.TopicChange{{
 		Topic: topics[0].Name, Kind: kafka.Configured, Key: "max.message.bytes",
 		From: strconv.Itoa(kafka.MaxMessageBytes), To: "2000000",
@@ -70,7 +70,7 @@ func TestAppliedTopics(t *testing.T) {
 // A cluster on which a typing error makes a topic would hide it for ever.
 func TestTopicsAreNotMadeByThemselves(t *testing.T) {
 	c := start(t)
-	err := c.client.ProduceSync(c.context(), &kgo.Record{Topic: c.prefix + ".typo", Key: []byte("k")}).FirstErr()
+	err := c.Client().ProduceSync(c.context(), &kgo.Record{Topic: c.Name(".typo"), Key: []byte("k")}).FirstErr()
 	if got, want := kerr.TypedErrorForCode(3), err; want == nil || want.Error() != got.Error() {
 		t.Errorf("got %v, want %v", err, got)
 	}

@@ -1,0 +1,148 @@
+package testbed
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// errNoBroker is the answer about a broker that the cluster does not have.
+var errNoBroker = errors.New("no such broker")
+
+// Ports of the local cluster that tests start: away from where make kafka has
+// its own, so that both can run.
+const (
+	localKafkaPort       = 29092
+	localControllersPort = 29192
+)
+
+// namedKafka is the cluster that the environment names. Tests may break it when
+// its folder is named, too.
+func namedKafka() (*provided, error) {
+	named := os.Getenv("FIREHOSE_KAFKA")
+	if named == "" {
+		return nil, fmt.Errorf("FIREHOSE_KAFKA names no brokers: %w", errMissing)
+	}
+	found := &provided{brokers: strings.Split(named, ",")}
+	folder := os.Getenv("FIREHOSE_KAFKA_TO_BREAK")
+	if folder == "" {
+		return found, nil
+	}
+	_, port, err := net.SplitHostPort(found.brokers[0])
+	if err != nil {
+		return nil, fmt.Errorf("FIREHOSE_KAFKA: %w", err)
+	}
+	script, err := localScript("kafka")
+	if err != nil {
+		return nil, err
+	}
+	found.machinery = &localCluster{script: script, env: []string{"KAFKA_DIR=" + folder, "KAFKA_PORT=" + port}, size: len(found.brokers)}
+	return found, nil
+}
+
+// localKafka starts the local cluster, or joins those who use it already. Who
+// leaves last stops it.
+func localKafka() (*provided, error) {
+	script, folder, err := localPart("kafka")
+	if err != nil {
+		return nil, err
+	}
+	c := &localCluster{script: script, size: 3, env: []string{"KAFKA_DIR=" + folder, "BROKERS=3",
+		"KAFKA_PORT=" + strconv.Itoa(localKafkaPort), "KAFKA_CONTROLLER_PORT=" + strconv.Itoa(localControllersPort)}}
+	if c.guard, err = startLocal(script, folder, c.env); err != nil {
+		return nil, err
+	}
+	found := &provided{machinery: c}
+	for n := range c.size {
+		found.brokers = append(found.brokers, net.JoinHostPort("127.0.0.1", strconv.Itoa(localKafkaPort+n)))
+	}
+	return found, nil
+}
+
+// localCluster is one of deploy/kafka/local.
+type localCluster struct {
+	script string
+	env    []string // where it is
+	size   int
+	guard  *guard // nil where somebody else has started it
+}
+
+func (l *localCluster) act(n int32, what string) error {
+	if n < 1 || int(n) > l.size {
+		return fmt.Errorf("%d: %w", n, errNoBroker)
+	}
+	cmd := exec.Command(l.script, "broker", strconv.Itoa(int(n)), what)
+	cmd.Env = append(os.Environ(), l.env...)
+	// Brokers that it starts outlive it and inherit what it has: a pipe would
+	// be waited for.
+	out, err := os.CreateTemp("", "firehose-kafka")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name())
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = apart()
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(out.Name()) // the error is told in any case
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return nil
+}
+
+// localPart returns the script of a part in deploy/kafka/local and the folder of
+// the one that tests start; errMissing unless that is wanted.
+func localPart(name string) (script, folder string, err error) {
+	if os.Getenv("FIREHOSE_INTEGRATION") == "" {
+		return "", "", fmt.Errorf("FIREHOSE_INTEGRATION is not set, so none is started here: %w", errMissing)
+	}
+	if script, err = localScript(name); err != nil {
+		return "", "", err
+	}
+	if folder, err = os.UserCacheDir(); err != nil {
+		return "", "", err
+	}
+	folder = filepath.Join(folder, "firehose-test", name)
+	return script, folder, os.MkdirAll(filepath.Dir(folder), 0o755)
+}
+
+// localScript finds deploy/kafka/local from the package whose test runs.
+func localScript(name string) (string, error) {
+	at, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; at = filepath.Dir(at) {
+		script := filepath.Join(at, "deploy", "kafka", "local", name)
+		if _, err := os.Stat(script); err == nil {
+			return script, nil
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("deploy/kafka/local/%s is nowhere above this package: %w", name, errMissing)
+		}
+	}
+}
+
+// Several processes share one local part. Whoever uses it holds a shared lock,
+// and whoever gets the exclusive one at the end was the last. The other lock is
+// held while it is started and stopped. What is started must not inherit them.
+const (
+	localUp = `exec 8>"$DIR.users" 9>"$DIR.lock"
+flock 9 && flock -s 8 && "$SCRIPT" start 8>&- 9>&- && flock -u 9`
+	localDown = `flock 9
+flock -u 8
+flock -n 8 && "$SCRIPT" stop 8>&- 9>&-`
+)
+
+func startLocal(script, folder string, env []string) (*guard, error) {
+	if _, err := exec.LookPath("flock"); err != nil {
+		return nil, fmt.Errorf("flock of util-linux, which tells who uses a local part last, is missing: %w", errMissing)
+	}
+	cmd := exec.Command("bash", "-c", fmt.Sprintf(guardScript, localUp, localDown))
+	return startGuard(cmd, append(env, "SCRIPT="+script, "DIR="+folder), folder+".log")
+}

@@ -1,0 +1,24 @@
+package testbed
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// lockKind is how a test uses what other tests use, too.
+type lockKind int
+
+const (
+	shared lockKind = iota
+	exclusive
+)
+
+// lock waits for the right to use what is so named, until the test ends. A test
+// must not ask twice for the same: it would wait for itself.
+func lock(t testing.TB, name string, use lockKind) {
+	t.Helper()
+	hold(t, filepath.Join(os.TempDir(), fmt.Sprintf("firehose-test-%.8x.lock", sha256.Sum256([]byte(name)))), use)
+}
