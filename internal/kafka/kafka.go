@@ -43,7 +43,7 @@ type Config struct {
 	MaxBufferedBytes   int   // the same in bytes of keys, values and headers; default 128 MiB
 
 	// MaxFetchBytes bounds what one broker sends in one answer; the client
-	// holds up to two of them per broker. Default 8 MiB.
+	// holds up to two of them per broker, decompressed. Default 2 MiB.
 	MaxFetchBytes          int32
 	MaxPartitionFetchBytes int32 // the same of one partition; default 1 MiB
 	MaxDecompressedBytes   int   // what a fetched batch may decompress to; default 64 MiB
@@ -63,7 +63,7 @@ func (cfg *Config) setDefaults() {
 	or(&cfg.MaxBatchBytes, 1_000_012)
 	or(&cfg.MaxBufferedRecords, 100_000)
 	or(&cfg.MaxBufferedBytes, 128<<20)
-	or(&cfg.MaxFetchBytes, 8<<20)
+	or(&cfg.MaxFetchBytes, 2<<20)
 	or(&cfg.MaxPartitionFetchBytes, 1<<20)
 	or(&cfg.MaxDecompressedBytes, 64<<20)
 	if cfg.Log == nil {
