@@ -104,11 +104,8 @@ func localPart(name string) (script, folder string, err error) {
 	if script, err = localScript(name); err != nil {
 		return "", "", err
 	}
-	if folder, err = os.UserCacheDir(); err != nil {
-		return "", "", err
-	}
-	folder = filepath.Join(folder, "firehose-test", name)
-	return script, folder, os.MkdirAll(filepath.Dir(folder), 0o755)
+	cache, err := cacheFolder()
+	return script, filepath.Join(cache, name), err
 }
 
 // localScript finds deploy/kafka/local from the package whose test runs.

@@ -20,5 +20,9 @@ const (
 // must not ask twice for the same: it would wait for itself.
 func lock(t testing.TB, name string, use lockKind) {
 	t.Helper()
-	hold(t, filepath.Join(os.TempDir(), fmt.Sprintf("firehose-test-%.8x.lock", sha256.Sum256([]byte(name)))), use)
+	unlock, err := lockFile(filepath.Join(os.TempDir(), fmt.Sprintf("firehose-test-%.8x.lock", sha256.Sum256([]byte(name)))), use)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(unlock)
 }

@@ -3,28 +3,29 @@
 package testbed
 
 import (
+	"errors"
 	"os"
 	"syscall"
-	"testing"
 )
 
-// hold locks a file until the test ends, shared or alone, whoever else, in this
-// process or another, holds it.
-func hold(t testing.TB, name string, use lockKind) {
-	t.Helper()
+// lockFile locks a file, shared or alone, whoever else, in this process or
+// another, holds it, and waits for that.
+func lockFile(name string, use lockKind) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	how := syscall.LOCK_SH
 	if use == exclusive {
 		how = syscall.LOCK_EX
 	}
-	for err = syscall.EINTR; err == syscall.EINTR; {
-		err = syscall.Flock(int(f.Fd()), how)
+	for {
+		err := syscall.Flock(int(f.Fd()), how)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(err, f.Close())
+		}
 	}
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	t.Cleanup(func() { f.Close() }) // which lets go
 }
