@@ -138,6 +138,13 @@ kafka-stop: ## stop it; its data stays
 kafka-status: ## its brokers and their memory; fails unless all of them serve
 	@$(KAFKA) status
 
+.PHONY: deploy-check
+deploy-check: ## the Kubernetes manifests against the API server's own code and the real CRDs (needs Java and Maven once)
+	@echo "deploy-check (the first time compiles the API server's validation, two or three minutes)"
+	@cd deploy/kafka/kubernetes/check && go vet . && go run . ../base ../overlays/production
+	@echo "deploy-check: mistakes made on purpose, one at a time"
+	@cd deploy/kafka/kubernetes/check && go test .
+
 .PHONY: clean
 clean: ## remove bin/; data stays
 	@rm -rf bin
