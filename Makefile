@@ -17,6 +17,11 @@ KAFKA_DIR ?= ./kafka-data# make kafka: jars, data and logs
 KAFKA_PORT ?= 9092# make kafka: port of the first broker; the others have the next ones
 KAFKA_CONTROLLER_PORT ?=# make kafka: port of the first controller; else KAFKA_PORT + 1000
 KAFKA_HEAP ?= 256m# make kafka: heap of each broker
+REGISTRY_DIR ?= ./registry-data# make registry: jars, schemas and log
+REGISTRY_PORT ?= 8081# make registry: its port
+REGISTRY_HEAP ?= 128m# make registry: its heap
+POSTGRES_DIR ?= ./postgres-data# make postgres: data, log, passwords
+POSTGRES_PORT ?= 5432# make postgres: its port
 
 # The tools' versions are pinned in a module of their own, so that what the
 # linter depends on never decides what the binaries are built from.
@@ -137,6 +142,34 @@ kafka-stop: ## stop it; its data stays
 .PHONY: kafka-status
 kafka-status: ## its brokers and their memory; fails unless all of them serve
 	@$(KAFKA) status
+
+REGISTRY = REGISTRY_DIR='$(REGISTRY_DIR)' REGISTRY_PORT='$(REGISTRY_PORT)' REGISTRY_HEAP='$(REGISTRY_HEAP)' deploy/kafka/local/registry
+
+.PHONY: registry
+registry: ## a real schema registry, Apicurio, without Docker (Maven; Java 21 is found or fetched)
+	@$(REGISTRY) start
+
+.PHONY: registry-stop
+registry-stop: ## stop it; its schemas stay
+	@$(REGISTRY) stop
+
+.PHONY: registry-status
+registry-status: ## its URL and memory; fails unless it serves
+	@$(REGISTRY) status
+
+POSTGRES = POSTGRES_DIR='$(POSTGRES_DIR)' POSTGRES_PORT='$(POSTGRES_PORT)' deploy/kafka/local/postgres
+
+.PHONY: postgres
+postgres: ## a real PostgreSQL with a database for each service, without Docker (Debian: postgresql)
+	@$(POSTGRES) start
+
+.PHONY: postgres-stop
+postgres-stop: ## stop it; its data stays
+	@$(POSTGRES) stop
+
+.PHONY: postgres-status
+postgres-status: ## its databases' URLs and memory; fails unless it serves
+	@$(POSTGRES) status
 
 .PHONY: deploy-check
 deploy-check: ## the Kubernetes manifests against the API server's own code and the real CRDs (needs Java and Maven once)

@@ -1,87 +1,95 @@
-# shellcheck shell=bash disable=SC2034
-# Settings of the local cluster and what all of its commands share.
-# Sourced by ./kafka; KAFKA_DIR is relative to where that is called.
+# shellcheck shell=bash disable=SC2034,SC2154
+# What the scripts of this folder share. Each sets part, its name in messages,
+# and dir, the folder with all that it writes, before it calls anything here.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-version=$(sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$here/pom.xml")
-dir=${KAFKA_DIR:-./kafka-data}
-port=${KAFKA_PORT:-9092}
-controller_port=${KAFKA_CONTROLLER_PORT:-$((port + 1000))}
-heap=${KAFKA_HEAP:-256m}
-brokers=${BROKERS:-} # empty: what the folder holds, else 3
-libs=$dir/libs-$version
 
-say() { echo "kafka: $*"; }
+say() { echo "$part: $*"; }
 die() {
-	echo "kafka: $*" >&2
+	echo "$part: $*" >&2
 	exit 1
 }
 
-# check_settings refuses what would only fail later and less clearly.
-check_settings() {
-	local value
-	for value in "$port" "$controller_port"; do
-		[[ $value =~ ^[1-9][0-9]{0,4}$ && $value -le 65000 ]] || die "port $value: want a number from 1 to 65000"
-	done
-	[[ $heap =~ ^[1-9][0-9]*[mg]$ ]] || die "KAFKA_HEAP=$heap: want a size such as 256m or 1g"
-	[[ ${brokers:-3} =~ ^[1-9]$ ]] || die "BROKERS=$brokers: want 1 to 9"
-	((port + ${brokers:-3} <= controller_port || controller_port + ${brokers:-3} <= port)) ||
-		die "the brokers' ports from $port and the controllers' from $controller_port overlap"
-	[[ $dir != *[[:space:]]* ]] || die "KAFKA_DIR=$dir: Kafka takes no folder with a space in its name"
+# usage prints the comment at the top of script $1.
+usage() {
+	sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$1" >&2
+	exit 2
 }
 
-# open_folder makes dir absolute and reads what cluster lies in it.
-open_folder() {
-	if [ -d "$dir" ]; then
-		dir=$(cd "$dir" && pwd -P) # one name, whichever way it was reached
-		libs=$dir/libs-$version
+# check_port refuses what is no port. The setting's name is $1.
+check_port() {
+	[[ $2 =~ ^[1-9][0-9]{0,4}$ && $2 -le 65000 ]] || die "$1=$2: want a number from 1 to 65000"
+}
+
+# check_heap refuses what Java would only complain about. The setting's name is $1.
+check_heap() {
+	[[ $2 =~ ^[1-9][0-9]*[mg]$ ]] || die "$1=$2: want a size such as 256m or 1g"
+}
+
+# find_folder makes dir absolute where it is there: one name, whichever way it was
+# reached. The setting's name is $1.
+find_folder() {
+	[ -n "$dir" ] || die "$1 is empty: want a folder"
+	[[ $dir != *[[:space:]\;\"\'\\]* ]] || die "$1=$dir: want a folder without spaces, quotes and semicolons in its name"
+	[ ! -d "$dir" ] || dir=$(cd "$dir" && pwd -P)
+}
+
+# make_folder makes dir, or refuses one that holds something else: more than what
+# is fetched before anything else is made, whose names follow the setting's, $1.
+make_folder() {
+	local setting=$1 name known=()
+	shift
+	for name in "$@"; do known+=(! -name "$name"); done
+	if [ -e "$dir" ] && [ -n "$(find "$dir" -mindepth 1 -maxdepth 1 "${known[@]}" 2>/dev/null | head -n 1)" ]; then
+		die "$dir is there and holds nothing that $part made: remove it, or name another folder with $setting"
 	fi
-	cluster='' held=''
-	if [ -f "$dir/cluster" ]; then
-		read -r cluster held <"$dir/cluster" || :
-		[[ -n $cluster && $held =~ ^[1-9]$ ]] || die "$dir/cluster is not what this script wrote; remove $dir, or name another folder with KAFKA_DIR"
-	fi
-	[ -z "$held" ] || [ -z "$brokers" ] || [ "$brokers" = "$held" ] ||
-		die "$dir holds a cluster of $held broker(s), and BROKERS=$brokers was asked for: stop it and remove $dir, or name another folder with KAFKA_DIR"
-	brokers=${brokers:-${held:-3}}
-}
-
-# addresses lists the brokers as clients want them.
-addresses() {
-	local n list=
-	for ((n = 1; n <= brokers; n++)); do list+=,127.0.0.1:$((port + n - 1)); done
-	echo "${list#,}"
-}
-
-# pid_of prints the process of broker $1. A pid file outlives a kill -9, and its
-# number may be another process's by then, so the command line has to be ours.
-pid_of() {
-	local pid
-	[ -f "$dir/$1/pid" ] && read -r pid <"$dir/$1/pid" || return 1
-	[[ $(ps -ww -o command= -p "$pid" 2>/dev/null) == *"kafka.Kafka $dir/$1/server.properties"* ]] || return 1
-	echo "$pid"
+	mkdir -p "$dir" 2>/dev/null || die "$dir cannot be made: name another folder with $setting"
+	find_folder "$setting"
 }
 
 # listening reports whether anybody takes connections on loopback port $1.
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# find_java sets java to one that is new enough.
-find_java() {
-	local major missing='there is no java'
-	java=java
-	if [ -n "${JAVA_HOME:-}" ]; then
-		java=$JAVA_HOME/bin/java missing="JAVA_HOME=$JAVA_HOME has no bin/java"
+# holder tells who listens on port $1, where that can be found out.
+holder() {
+	local who=
+	if command -v ss >/dev/null; then
+		who=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -nE 's/.*users:\(\("([^"]+)",pid=([0-9]+).*/\1, process \2/p' | head -n 1)
+	elif command -v lsof >/dev/null; then
+		who=$(lsof -nP -iTCP:"$1" -sTCP:LISTEN -F cp 2>/dev/null | awk '/^p/ { p = substr($0, 2) } /^c/ { print substr($0, 2) ", process " p; exit }')
 	fi
-	command -v "$java" >/dev/null ||
-		die "Kafka $version needs Java 17 or later, and $missing. On Debian: apt-get install openjdk-17-jre-headless"
-	major=$("$java" -version 2>&1 | sed -nE 's/.* version "(1\.)?([0-9]+).*/\2/p' | head -n 1)
-	[[ $major =~ ^[0-9]+$ ]] || die "$java -version tells no version; Kafka $version needs Java 17 or later"
-	((major >= 17)) || die "Kafka $version needs Java 17 or later; $java is $major. Set JAVA_HOME to a newer one"
+	[ -z "$who" ] || echo " by $who"
 }
 
-# run_java runs a class of Kafka's jars. The log's configuration is $1.
-run_java() {
-	local log=$1
-	shift
-	"$java" -Xmx"$heap" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$here/$log" -cp "$libs/*" "$@"
+# running prints the process of pid file $1. The file outlives a kill -9, and its
+# number may be another process's by then, so the command line must hold $2.
+running() {
+	local pid
+	[ -f "$1" ] && read -r pid <"$1" || return 1
+	[[ $(ps -ww -o command= -p "$pid" 2>/dev/null) == *"$2"* ]] || return 1
+	echo "$pid"
+}
+
+# resident prints the memory of process $1, in MB.
+resident() {
+	local kb
+	kb=$(ps -o rss= -p "$1") || :
+	echo $((${kb:-0} / 1024))
+}
+
+# java_major prints the major version of the Java whose launcher is $1.
+java_major() {
+	local major
+	major=$("$1" -version 2>&1 | sed -nE 's/.* version "(1\.)?([0-9]+).*/\2/p' | head -n 1)
+	[[ $major =~ ^[0-9]+$ ]] || return 1
+	echo "$major"
+}
+
+# maven runs Maven, which verifies the checksums of what it fetches.
+maven() {
+	command -v mvn >/dev/null || die "Maven fetches $part's jars, and there is no mvn. On Debian: apt-get install maven"
+	mvn -q -B -Dstyle.color=never "$@" >"$dir/maven.log" 2>&1 || {
+		grep -m 3 ERROR "$dir/maven.log" >&2 || tail -n 3 "$dir/maven.log" >&2
+		die "Maven could not fetch what $part needs; all that it said is in $dir/maven.log"
+	}
 }

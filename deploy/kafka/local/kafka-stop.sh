@@ -48,7 +48,7 @@ status() {
 			echo "  broker $n  stopped"
 			continue
 		fi
-		rss=$(ps -o rss= -p "$pid") rss=$((${rss:-0} / 1024)) total=$((total + rss))
+		rss=$(resident "$pid") total=$((total + rss))
 		state=starting
 		case $(ps -o stat= -p "$pid") in
 		T*) state=frozen ;;

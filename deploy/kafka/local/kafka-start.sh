@@ -1,27 +1,19 @@
 # shellcheck shell=bash disable=SC2154
 # kafka start: what is needed is fetched, formatted and started.
 
-# fetch copies Kafka's jars through Maven, which verifies their checksums.
+# fetch copies Kafka's jars.
 fetch() {
 	[ ! -d "$libs" ] || return 0
-	command -v mvn >/dev/null ||
-		die "Maven fetches Kafka's jars, and there is no mvn. On Debian: apt-get install maven"
 	say "fetching Kafka $version with Maven (54 MB, once) into $libs"
 	rm -rf "$libs.partial"
-	mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.partial" >"$dir/maven.log" 2>&1 || {
-		grep -m 3 ERROR "$dir/maven.log" >&2 || tail -n 3 "$dir/maven.log" >&2
-		die "Maven could not fetch Kafka; all that it said is in $dir/maven.log"
-	}
+	maven -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.partial"
 	mv "$libs.partial" "$libs"
 }
 
 # prepare_folder makes the folder, or refuses one that holds something else.
 prepare_folder() {
-	[ -n "$cluster" ] && return
-	if [ -e "$dir" ] && [ -n "$(find "$dir" -mindepth 1 -maxdepth 1 ! -name 'libs-*' ! -name maven.log 2>/dev/null | head -n 1)" ]; then
-		die "$dir is there and holds no cluster of ours: remove it, or name another folder with KAFKA_DIR"
-	fi
-	mkdir -p "$dir" || die "$dir cannot be made: name another folder with KAFKA_DIR"
+	[ -z "$cluster" ] || return 0
+	make_folder KAFKA_DIR 'libs-*' maven.log
 	open_folder
 }
 
@@ -83,17 +75,6 @@ check_ports() {
 		listening "$taken" || continue
 		die "port $taken, for broker $1, is taken$(holder "$taken"). Choose others: KAFKA_PORT=19092 takes 19092 and up, its controllers $((19092 + 1000)) and up"
 	done
-}
-
-# holder tells who listens on port $1, where that can be found out.
-holder() {
-	local who=
-	if command -v ss >/dev/null; then
-		who=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -nE 's/.*users:\(\("([^"]+)",pid=([0-9]+).*/\1, process \2/p' | head -n 1)
-	elif command -v lsof >/dev/null; then
-		who=$(lsof -nP -iTCP:"$1" -sTCP:LISTEN -F cp 2>/dev/null | awk '/^p/ { p = substr($0, 2) } /^c/ { print substr($0, 2) ", process " p; exit }')
-	fi
-	[ -z "$who" ] || echo " by $who"
 }
 
 # launch starts broker $1 in the background, with a log of this run only.
