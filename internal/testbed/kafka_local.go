@@ -109,21 +109,7 @@ func localPart(name string) (script, folder string, err error) {
 }
 
 // localScript finds deploy/kafka/local from the package whose test runs.
-func localScript(name string) (string, error) {
-	at, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; at = filepath.Dir(at) {
-		script := filepath.Join(at, "deploy", "kafka", "local", name)
-		if _, err := os.Stat(script); err == nil {
-			return script, nil
-		}
-		if at == filepath.Dir(at) {
-			return "", fmt.Errorf("deploy/kafka/local/%s is nowhere above this package: %w", name, errMissing)
-		}
-	}
-}
+func localScript(name string) (string, error) { return Source("deploy/kafka/local/" + name) }
 
 // Several processes share one local part. Whoever uses it holds a shared lock,
 // and whoever gets the exclusive one at the end was the last. The other lock is

@@ -142,20 +142,12 @@ func TestOthersRead(t *testing.T) {
 
 	t.Run("confluent-kafka", func(t *testing.T) {
 		got := orders{}
-		for line := range strings.Lines(r.python(t, "read.py", r.brokers(), r.registry, schemas.TopicOrders)) {
-			var record struct {
-				Key     string
-				Headers map[string]string
-				Value   json.RawMessage
-			}
-			if err := json.Unmarshal([]byte(line), &record); err != nil {
-				t.Fatalf("%s: %v", line, err)
-			}
+		r.ReadWithPython(schemas.TopicOrders, func(record shop.Read) {
 			if record.Headers["ce_subject"] != record.Key || record.Headers["content-type"] != "application/vnd.confluent.avro" {
 				t.Errorf("key %q, headers %v", record.Key, record.Headers)
 			}
 			got.add(t, record.Value)
-		}
+		})
 		r.wantSame(t, got)
 	})
 
@@ -189,13 +181,6 @@ func TestOthersRead(t *testing.T) {
 		}
 		r.wantSame(t, got)
 	})
-}
-
-// python runs a script of this package with Confluent's client.
-func (r *replayed) python(t *testing.T, script string, args ...string) string {
-	t.Helper()
-	python := testbed.Python(t, filepath.Join("python", "requirements.txt"))
-	return r.output(t, nil, python, append([]string{filepath.Join("python", script)}, args...)...)
 }
 
 // output runs a program to its good end.

@@ -22,7 +22,7 @@ func TestOthersWrite(t *testing.T) {
 	r.Start("replicator")
 
 	theirs := map[string]int32{}
-	for line := range strings.Lines(r.python(t, "write.py", r.brokers(), r.registry, schemas.TopicOrders, fmt.Sprint(count))) {
+	for line := range strings.Lines(r.Python("write.py", r.brokers(), r.registry, schemas.TopicOrders, fmt.Sprint(count))) {
 		var record struct {
 			Key       string
 			Partition int32

@@ -5,15 +5,15 @@ package real_test
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"firehose/internal/testbed"
+	"firehose/internal/testbed/shop"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(shop.Main(m)) }
 
 // patience bounds every wait: long, since nothing that works needs it.
 const patience = time.Minute

@@ -48,6 +48,7 @@ func (s *Shop) start(program string, args ...string) *Process {
 		close(p.ended)
 	}()
 	s.t.Cleanup(func() {
+		p.t.Helper()
 		p.end()
 		if s.t.Failed() {
 			s.t.Logf("%s, process %d:\n%s", p.name, p.cmd.Process.Pid, p.lastLines(15))
