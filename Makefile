@@ -176,7 +176,7 @@ deploy-check: ## the Kubernetes manifests against the API server's own code and 
 	@echo "deploy-check (the first time compiles the API server's validation, two or three minutes)"
 	@cd deploy/kafka/kubernetes/check && go vet . && go run . ../base ../overlays/production
 	@echo "deploy-check: mistakes made on purpose, one at a time"
-	@cd deploy/kafka/kubernetes/check && go test .
+	@cd deploy/kafka/kubernetes/check && go test -count 1 .
 
 .PHONY: clean
 clean: ## remove bin/; data stays

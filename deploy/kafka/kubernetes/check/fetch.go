@@ -80,23 +80,12 @@ func Fetch(ctx context.Context, cache string, out io.Writer) (*Definitions, erro
 }
 
 // cached returns the files of cache/name, which fetch fills when it is not
-// there. A fetch that fails leaves nothing behind that looks complete.
+// there.
 func cached(cache, name string, out io.Writer, fetch func(dir string) error) (map[string][]byte, error) {
 	dir := filepath.Join(cache, name)
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		fmt.Fprintf(out, "fetching the definitions of %s\n", name)
-		if err := os.MkdirAll(cache, 0o755); err != nil {
-			return nil, err
-		}
-		unfinished, err := os.MkdirTemp(cache, "unfinished-")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(unfinished)
-		if err := fetch(unfinished); err != nil {
-			return nil, err
-		}
-		if err := os.Rename(unfinished, dir); err != nil {
+		if err := fill(dir, fetch); err != nil {
 			return nil, err
 		}
 	}
@@ -111,6 +100,24 @@ func cached(cache, name string, out io.Writer, fetch func(dir string) error) (ma
 		}
 	}
 	return files, nil
+}
+
+// fill makes dir with what fetch writes, or leaves nothing behind that looks
+// complete.
+func fill(dir string, fetch func(dir string) error) (err error) {
+	cache := filepath.Dir(dir)
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return err
+	}
+	unfinished, err := os.MkdirTemp(cache, "unfinished-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(unfinished)) }()
+	if err := fetch(unfinished); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, dir)
 }
 
 // fetch copies the module's files into dir.

@@ -39,7 +39,7 @@ var resources = map[string]string{
 
 // fetchStrimzi writes the definitions into dir with Strimzi's own generator:
 // Maven has its classes, while the definitions themselves are only in releases.
-func fetchStrimzi(ctx context.Context, cache, dir string, out io.Writer) error {
+func fetchStrimzi(ctx context.Context, cache, dir string, out io.Writer) (err error) {
 	java, err := findJava(ctx, cache, out)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func fetchStrimzi(ctx context.Context, cache, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	if err := os.WriteFile(filepath.Join(work, "pom.xml"), pom, 0o644); err != nil {
 		return err
 	}
@@ -141,17 +141,17 @@ func fetchJava(ctx context.Context, dir string) (string, error) {
 	return java, nil
 }
 
-func unzip(archive, dir string) error {
+func unzip(archive, dir string) (err error) {
 	r, err := zip.OpenReader(archive)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { err = errors.Join(err, r.Close()) }()
 	root, err := os.OpenRoot(dir) // a name in the archive cannot lead out of it
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { err = errors.Join(err, root.Close()) }()
 	for _, f := range r.File {
 		if f.FileInfo().IsDir() {
 			continue
@@ -175,11 +175,10 @@ func extract(root *os.Root, f *zip.File) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
 	to, err := root.OpenFile(f.Name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
 	if err != nil {
-		return err
+		return errors.Join(err, in.Close())
 	}
 	_, err = io.Copy(to, in)
-	return errors.Join(err, to.Close())
+	return errors.Join(err, to.Close(), in.Close())
 }

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 
 // generate returns the files' contents by name.
 func generate(ctx context.Context, set *schemas.Set, services ...firehose.Service) (map[string][]byte, error) {
-	model := Model{Users: []User{producer(set)}}
+	model := Model{Users: []User{newProducer(set)}}
 	scaler := User{
 		Name:   "scaler",
 		Reason: "KEDA's: it sees how far each group is, and nothing else.",
@@ -105,8 +105,8 @@ func generate(ctx context.Context, set *schemas.Set, services ...firehose.Servic
 	return model.render()
 }
 
-// producer may write every topic that has a schema, and read none.
-func producer(set *schemas.Set) User {
+// newProducer may write every topic that has a schema, and read none.
+func newProducer(set *schemas.Set) User {
 	u := User{Name: "producer", Reason: "It appends to every topic that has a schema, and reads none."}
 	for _, t := range set.Topics() {
 		u.ACLs = append(u.ACLs, ACL{"topic", t.Topic, []string{"Write", "Describe"}})
