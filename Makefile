@@ -63,6 +63,10 @@ test: ## all unit tests, with the race detector where a C compiler is there
 test-full: ## the end-to-end tests on all of the data set (ten minutes)
 	@E2E_FULL=1 go test -count 1 -timeout 60m -v $(TESTFLAGS) ./internal/e2e
 
+.PHONY: test-integration
+test-integration: ## the tests on real parts: Kafka, registry, PostgreSQL; ends with what was skipped and why
+	@.ci/integration $(TESTFLAGS)
+
 .PHONY: check
 check: generate format-check house tidy-check vet lint test bench-once vulnerabilities ## everything that must hold before a commit
 	@echo "check: nothing is wrong; what could not be checked says so above"

@@ -8,11 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // errMissing is why a part cannot be started on this machine: something is not
 // installed, or nobody asked for it. The text says what.
 var errMissing = errors.New("not on this machine")
+
+// reason is the text of an errMissing for people.
+func reason(err error) string { return strings.TrimSuffix(err.Error(), ": "+errMissing.Error()) }
 
 // guard is a shell that starts a part and ends it when this process ends,
 // however it does: it waits for the end of a pipe that only this process holds

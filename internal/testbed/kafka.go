@@ -78,7 +78,7 @@ func open(t testing.TB, use lockKind) *Cluster {
 	t.Helper()
 	found, err := findKafka()
 	if errors.Is(err, errMissing) {
-		Skip(t, "kafka", err.Error())
+		Skip(t, "kafka", reason(err))
 	}
 	if err != nil {
 		t.Fatalf("Kafka: %v", err)
@@ -108,7 +108,7 @@ var findKafka = sync.OnceValues(func() (*provided, error) {
 		if !errors.Is(err, errMissing) {
 			return found, err
 		}
-		reasons = append(reasons, strings.TrimSuffix(err.Error(), ": "+errMissing.Error()))
+		reasons = append(reasons, reason(err))
 	}
 	return nil, fmt.Errorf("%s: %w", strings.Join(reasons, "; "), errMissing)
 })

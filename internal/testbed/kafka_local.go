@@ -14,12 +14,9 @@ import (
 // errNoBroker is the answer about a broker that the cluster does not have.
 var errNoBroker = errors.New("no such broker")
 
-// Ports of the local cluster that tests start: away from where make kafka has
-// its own, so that both can run.
-const (
-	localKafkaPort       = 29092
-	localControllersPort = 29192
-)
+// localKafkaPort is the first of the local cluster that tests start: away from
+// where make kafka has its own, so that both can run.
+const localKafkaPort = 29092
 
 // namedKafka is the cluster that the environment names. Tests may break it when
 // its folder is named, too.
@@ -52,8 +49,7 @@ func localKafka() (*provided, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &localCluster{script: script, size: 3, env: []string{"KAFKA_DIR=" + folder, "BROKERS=3",
-		"KAFKA_PORT=" + strconv.Itoa(localKafkaPort), "KAFKA_CONTROLLER_PORT=" + strconv.Itoa(localControllersPort)}}
+	c := &localCluster{script: script, size: 3, env: []string{"KAFKA_DIR=" + folder, "BROKERS=3", "KAFKA_PORT=" + strconv.Itoa(localKafkaPort)}}
 	if c.guard, err = startLocal(script, folder, c.env); err != nil {
 		return nil, err
 	}
@@ -76,11 +72,15 @@ func (l *localCluster) act(n int32, what string) error {
 	if n < 1 || int(n) > l.size {
 		return fmt.Errorf("%d: %w", n, errNoBroker)
 	}
-	cmd := exec.Command(l.script, "broker", strconv.Itoa(int(n)), what)
-	cmd.Env = append(os.Environ(), l.env...)
-	// Brokers that it starts outlive it and inherit what it has: a pipe would
-	// be waited for.
-	out, err := os.CreateTemp("", "firehose-kafka")
+	return runLocal(l.script, l.env, "broker", strconv.Itoa(int(n)), what)
+}
+
+// runLocal runs a script of deploy/kafka/local. What it starts outlives it and
+// inherits what it has: a pipe would be waited for.
+func runLocal(script string, env []string, args ...string) error {
+	cmd := exec.Command(script, args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := os.CreateTemp("", "firehose-local")
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func Postgres(t testing.TB) string {
 	if admin == "" {
 		server, err := sharedPostgres()
 		if errors.Is(err, errMissing) {
-			Skip(t, "postgres", err.Error())
+			Skip(t, "postgres", reason(err))
 		}
 		if err != nil {
 			t.Fatalf("starting PostgreSQL: %v", err)
@@ -58,7 +58,7 @@ func OwnPostgres(t testing.TB) *PostgresServer {
 	t.Helper()
 	server, err := startPostgres()
 	if errors.Is(err, errMissing) {
-		Skip(t, "postgres", err.Error())
+		Skip(t, "postgres", reason(err))
 	}
 	if err != nil {
 		t.Fatalf("starting PostgreSQL: %v", err)

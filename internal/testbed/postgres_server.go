@@ -124,8 +124,8 @@ func findPostgres() (string, error) {
 		}
 	}
 	if found == "" {
-		return "", fmt.Errorf("FIREHOSE_TEST_POSTGRES names no server, and initdb, pg_ctl and postgres are %w "+
-			"(on Debian: apt-get install postgresql)", errMissing)
+		return "", fmt.Errorf("FIREHOSE_TEST_POSTGRES names no server, and initdb, pg_ctl and postgres are not here "+
+			"(on Debian: apt-get install postgresql): %w", errMissing)
 	}
 	return found, nil
 }

@@ -2,11 +2,23 @@
 // registry or a cluster and gets the one that the environment names, else one
 // that is started on this machine, else it is skipped with the reason.
 //
-//	url := testbed.Postgres(t) // an empty database, dropped after the test
+//	store := testbed.Postgres(t)     // an empty database, dropped after the test
+//	cluster := testbed.Kafka(t)      // names of its own in a cluster that others use, too
+//	cluster := testbed.KafkaAlone(t) // one that the test may break
+//	registry := testbed.Registry(t)
 //
 // What the environment names:
 //
-//	FIREHOSE_TEST_POSTGRES  URL of a server, as a user who may create databases
+//	FIREHOSE_TEST_POSTGRES           URL of a server, as a user who may create databases
+//	FIREHOSE_KAFKA                   brokers, host:port, comma-separated, without TLS
+//	FIREHOSE_KAFKA_TO_BREAK          folder of that cluster, made by deploy/kafka/local/kafka:
+//	                                 tests stop its brokers and DELETE WHAT IT HOLDS
+//	FIREHOSE_TEST_REGISTRY           URL of a registry with Confluent's API
+//	FIREHOSE_TEST_REGISTRY_TO_BREAK  folder of that registry, made by deploy/kafka/local/registry:
+//	                                 tests stop it
+//	FIREHOSE_INTEGRATION             anything: start the local parts where none are named, and
+//	                                 fetch what other people's clients need; else only
+//	                                 PostgreSQL is started, which takes a second
 //
 // A skip is a failure where FIREHOSE_REQUIRE names the part, and is written
 // down in the file that FIREHOSE_SKIPS names: make test-integration ends with
