@@ -141,6 +141,8 @@ func TestMistakesAreRefused(t *testing.T) {
 		{"root", "Deployment/billing", set("spec.template.spec.securityContext.runAsNonRoot", false), `violates PodSecurity "restricted": runAsNonRoot != true`},
 		{"capabilities", "Deployment/billing", remove(container + "securityContext.capabilities"), `violates PodSecurity "restricted": unrestricted capabilities`},
 		{"seccomp", "CronJob/register-schemas", remove("spec.jobTemplate.spec.template.spec.securityContext.seccompProfile"), `violates PodSecurity "restricted": seccompProfile`},
+		{"root in a broker", "KafkaNodePool/brokers", remove("spec.template.pod.securityContext"), `KafkaNodePool/brokers: spec.template.securityContext: violates PodSecurity "restricted": seccompProfile`},
+		{"capabilities of an operator", "Kafka/firehose", remove("spec.entityOperator.template.userOperatorContainer"), `Kafka/firehose: spec.entityOperator.template.securityContext: violates PodSecurity "restricted": unrestricted capabilities`},
 		{"namespace's level", "Namespace/firehose", remove("metadata.labels"), `enforces pod security level "privileged"`},
 		{"writable root", "Deployment/billing", remove(container + "securityContext.readOnlyRootFilesystem"), "securityContext.readOnlyRootFilesystem: want true"},
 		{"token", "Deployment/billing", remove("spec.template.spec.automountServiceAccountToken"), "spec.automountServiceAccountToken: want false"},

