@@ -37,7 +37,9 @@ func Postgres(t testing.TB) string {
 		}
 		admin = server.url()
 	}
-	return createDatabase(t, admin)
+	db, drop := createDatabase(t, admin)
+	t.Cleanup(drop)
+	return db
 }
 
 // sharedPostgres is the server that this process has started.
@@ -49,11 +51,10 @@ var sharedPostgres = sync.OnceValues(func() (*postgres, error) {
 type PostgresServer struct {
 	t      testing.TB
 	server *postgres
-	db     string
 }
 
-// OwnPostgres starts a server of the test's own, with PostgreSQL's defaults, and
-// an empty database on it. Both are gone after the test.
+// OwnPostgres starts a server of the test's own, with PostgreSQL's defaults. It is
+// gone after the test, with all its databases.
 func OwnPostgres(t testing.TB) *PostgresServer {
 	t.Helper()
 	server, err := startPostgres()
@@ -64,11 +65,15 @@ func OwnPostgres(t testing.TB) *PostgresServer {
 		t.Fatalf("starting PostgreSQL: %v", err)
 	}
 	t.Cleanup(server.guard.end)
-	return &PostgresServer{t: t, server: server, db: createDatabase(t, server.url())}
+	return &PostgresServer{t: t, server: server}
 }
 
-// URL is that of the database.
-func (s *PostgresServer) URL() string { return s.db }
+// Database returns the URL of a new database, which is empty.
+func (s *PostgresServer) Database() string {
+	s.t.Helper()
+	db, _ := createDatabase(s.t, s.server.url())
+	return db
+}
 
 // Stop stops the server in one of pg_ctl's modes: smart, fast or immediate,
 // which is a crash.
@@ -87,8 +92,8 @@ func (s *PostgresServer) Start() {
 	}
 }
 
-// createDatabase makes an empty database on a server and drops it after the test.
-func createDatabase(t testing.TB, admin string) string {
+// createDatabase makes an empty database on a server.
+func createDatabase(t testing.TB, admin string) (db string, drop func()) {
 	t.Helper()
 	u, err := url.Parse(admin)
 	if err != nil {
@@ -100,15 +105,15 @@ func createDatabase(t testing.TB, admin string) string {
 	if err := execute(ctx, admin, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
 		t.Fatalf("creating a database: %v", err)
 	}
-	t.Cleanup(func() {
+	u.Path = "/" + name
+	return u.String(), func() {
+		t.Helper()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := execute(ctx, admin, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
 			t.Errorf("dropping the test's database: %v", err)
 		}
-	})
-	u.Path = "/" + name
-	return u.String()
+	}
 }
 
 func execute(ctx context.Context, url, statement string) (err error) {

@@ -37,15 +37,16 @@ func TestPostgresDatabases(t *testing.T) {
 // What was committed is there after a crash; while it is down nobody answers.
 func TestOwnPostgres(t *testing.T) {
 	server := testbed.OwnPostgres(t)
-	if err := run(t, server.URL(), "CREATE TABLE rows AS SELECT 1"); err != nil {
+	db := server.Database()
+	if err := run(t, db, "CREATE TABLE rows AS SELECT 1"); err != nil {
 		t.Fatal(err)
 	}
 	server.Stop("immediate")
-	if err := run(t, server.URL(), "SELECT * FROM rows"); err == nil {
+	if err := run(t, db, "SELECT * FROM rows"); err == nil {
 		t.Error("a stopped server answers")
 	}
 	server.Start()
-	if err := run(t, server.URL(), "SELECT * FROM rows"); err != nil {
+	if err := run(t, db, "SELECT * FROM rows"); err != nil {
 		t.Errorf("started again: %v", err)
 	}
 }

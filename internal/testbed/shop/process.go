@@ -117,6 +117,9 @@ func (p *Process) wantRunning() {
 	}
 }
 
+// Name is the program's.
+func (p *Process) Name() string { return p.name }
+
 // Running reports whether it has not ended yet.
 func (p *Process) Running() bool {
 	select {
