@@ -13,7 +13,7 @@ fetch() {
 # prepare_folder makes the folder, or refuses one that holds something else.
 prepare_folder() {
 	[ -z "$cluster" ] || return 0
-	make_folder KAFKA_DIR 'libs-*' maven.log
+	make_folder KAFKA_DIR 'libs-*' maven maven.log
 	open_folder
 }
 

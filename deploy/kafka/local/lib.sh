@@ -85,13 +85,14 @@ java_major() {
 	echo "$major"
 }
 
-# maven runs Maven, which verifies the checksums of what it fetches. Where it has
-# no project it leaves a folder target.
+# maven runs Maven, which verifies the checksums of what it fetches, in a folder
+# for what it leaves behind.
 maven() {
 	command -v mvn >/dev/null || die "Maven fetches $part's jars, and there is no mvn. On Debian: apt-get install maven"
-	(cd "$dir" && mvn -q -B -Dstyle.color=never "$@") >"$dir/maven.log" 2>&1 || {
+	mkdir -p "$dir/maven"
+	(cd "$dir/maven" && mvn -q -B -Dstyle.color=never "$@") >"$dir/maven.log" 2>&1 || {
 		grep -m 3 ERROR "$dir/maven.log" >&2 || tail -n 3 "$dir/maven.log" >&2
 		die "Maven could not fetch what $part needs; all that it said is in $dir/maven.log"
 	}
-	rm -rf "$dir/target"
+	rm -rf "$dir/maven"
 }
