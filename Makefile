@@ -13,6 +13,7 @@ TESTFLAGS ?=# more flags for go test, e.g. -run TestPosition -v
 STRICT   ?=# 1: fail where a check cannot be made, e.g. without the vulnerability database
 
 BROKERS  ?=# make kafka: 3 brokers or 1; what the folder holds, else 3
+SECURE   ?=# make kafka: 1: TLS, passwords, permissions; what the folder holds, else 0
 KAFKA_DIR ?= ./kafka-data# make kafka: jars, data and logs
 KAFKA_PORT ?= 9092# make kafka: port of the first broker; the others have the next ones
 KAFKA_CONTROLLER_PORT ?=# make kafka: port of the first controller; else KAFKA_PORT + 1000
@@ -132,11 +133,11 @@ ratios: ## what ours costs against bare twmb/avro, goavro, franz-go and SQLite, 
 benchstat: ## compare two outputs of make bench: make benchstat OLD=old.txt NEW=new.txt
 	@$(TOOL) benchstat '$(OLD)' '$(NEW)'
 
-KAFKA = BROKERS='$(BROKERS)' KAFKA_DIR='$(KAFKA_DIR)' KAFKA_PORT='$(KAFKA_PORT)' \
+KAFKA = BROKERS='$(BROKERS)' SECURE='$(SECURE)' KAFKA_DIR='$(KAFKA_DIR)' KAFKA_PORT='$(KAFKA_PORT)' \
 	KAFKA_CONTROLLER_PORT='$(KAFKA_CONTROLLER_PORT)' KAFKA_HEAP='$(KAFKA_HEAP)' deploy/kafka/local/kafka
 
 .PHONY: kafka
-kafka: ## a real three-broker Kafka on loopback, without Docker (Java 17, Maven); BROKERS=1: one
+kafka: $(if $(filter 1,$(SECURE)),build) ## a real three-broker Kafka, without Docker (Java 17, Maven); BROKERS=1, SECURE=1
 	@$(KAFKA) start
 
 .PHONY: kafka-stop

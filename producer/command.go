@@ -32,6 +32,7 @@ func newCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
 		Commands: []*service.Command{
 			serveCommand(stderr), sendCommand(stdin, stdout, stderr),
 			replayCommand(stdout, stderr), simulateCommand(stdout, stderr),
+			manifestCommand(stdout),
 		},
 	}
 }
@@ -46,9 +47,25 @@ type connection struct {
 
 func (c *connection) register(f *service.Flags) {
 	c.kafka.Register(f)
-	f.StringVar(&c.schemas, "schemas", "", "`directory` of .avsc files, one per topic and version; default is the shop's, built in")
+	registerSchemas(f, &c.schemas)
 	f.StringVar(&c.source, "source", DefaultSource, "`ce_source` of events that name none")
 	f.DurationVar(&c.timeout, "timeout", 15*time.Second, "`time` after which an event's outcome is reported as unknown")
+}
+
+func registerSchemas(f *service.Flags, dir *string) {
+	f.StringVar(dir, "schemas", "", "`directory` of .avsc files, one per topic and version; default is the shop's, built in")
+}
+
+// loadSchemas returns those of --schemas.
+func loadSchemas(dir string) (*schemas.Set, error) {
+	if dir == "" {
+		return schemas.Shop(), nil
+	}
+	set, err := schemas.Load(os.DirFS(dir))
+	if err != nil {
+		return nil, fmt.Errorf("--schemas: %w", err)
+	}
+	return set, nil
 }
 
 // opened is a publisher and what it stands on.
@@ -61,12 +78,9 @@ type opened struct {
 // open makes the publisher. It does not wait for the broker or the registry:
 // they may come later.
 func (c *connection) open(reg prometheus.Registerer, log *slog.Logger) (*opened, error) {
-	set := schemas.Shop()
-	if c.schemas != "" {
-		var err error
-		if set, err = schemas.Load(os.DirFS(c.schemas)); err != nil {
-			return nil, fmt.Errorf("--schemas: %w", err)
-		}
+	set, err := loadSchemas(c.schemas)
+	if err != nil {
+		return nil, err
 	}
 	registry, err := codec.NewRegistry(codec.RegistryConfig{URLs: c.kafka.Registry})
 	if err != nil {

@@ -5,6 +5,7 @@
 //	producer send       events of NDJSON files
 //	producer replay     a recorded data set
 //	producer simulate   an endless synthetic shop
+//	producer manifest   the permissions that it needs
 package main
 
 import (

@@ -21,23 +21,30 @@ prepare_folder() {
 new_cluster() {
 	[ -z "$cluster" ] || return 0
 	cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | cut -c 1-22)
-	echo "$cluster $brokers" >"$dir/cluster.new"
+	echo "$cluster $brokers $version $secure" >"$dir/cluster.new"
 	mv "$dir/cluster.new" "$dir/cluster"
 }
 
-# configure writes the properties of broker $1.
-configure() {
-	local n voters='' copies=$((brokers < 3 ? brokers : 3)) insync=$((brokers < 3 ? 1 : 2))
+# listeners prints where broker $1 listens.
+listeners() {
+	echo "$protocol://127.0.0.1:$((port + $1 - 1)),CONTROLLER://127.0.0.1:$((controller_port + $1 - 1))"
+}
+
+# configure writes the properties of broker $1, which may hold a password.
+configure() (
+	umask 077
+	local n controllers=PLAINTEXT voters='' copies=$((brokers < 3 ? brokers : 3)) insync=$((brokers < 3 ? 1 : 2))
 	for ((n = 1; n <= brokers; n++)); do voters+=,$n@127.0.0.1:$((controller_port + n - 1)); done
+	[ "$secure" = plain ] || controllers=SSL
 	mkdir -p "$dir/$1"
 	cat >"$dir/$1/server.properties" <<-PROPERTIES
 		process.roles=broker,controller
 		node.id=$1
 		controller.quorum.voters=${voters#,}
-		listeners=PLAINTEXT://127.0.0.1:$((port + $1 - 1)),CONTROLLER://127.0.0.1:$((controller_port + $1 - 1))
-		advertised.listeners=PLAINTEXT://127.0.0.1:$((port + $1 - 1))
-		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-		inter.broker.listener.name=PLAINTEXT
+		listeners=$(listeners "$1")
+		advertised.listeners=$protocol://127.0.0.1:$((port + $1 - 1))
+		listener.security.protocol.map=$protocol:$protocol,CONTROLLER:$controllers
+		inter.broker.listener.name=$protocol
 		controller.listener.names=CONTROLLER
 		log.dirs=$dir/$1/data
 
@@ -59,13 +66,34 @@ configure() {
 		# Nobody waits for more members on a laptop.
 		group.initial.rebalance.delay.ms=0
 	PROPERTIES
-}
+	[ "$secure" = plain ] || secure_properties >>"$dir/$1/server.properties"
+)
 
-# format prepares the storage of broker $1 once.
-format() {
+# format prepares the storage of broker $1 once. Its arguments are in a file, since
+# passwords are among them.
+format() (
+	umask 077
+	local arguments=$dir/$1/format.arguments
 	[ ! -f "$dir/$1/data/meta.properties" ] || return 0
-	run_java log4j2-tools.xml kafka.tools.StorageTool format --ignore-formatted \
-		-t "$cluster" -c "$dir/$1/server.properties" >"$dir/$1/format.log" 2>&1
+	{
+		echo "kafka.tools.StorageTool format --ignore-formatted -t $cluster -c $dir/$1/server.properties"
+		[ "$secure" = plain ] || scram_users
+	} >"$arguments"
+	run_java log4j2-tools.xml "@$arguments" >"$dir/$1/format.log" 2>&1 || :
+	rm "$arguments"
+)
+
+# check_storage refuses the data of broker $1 where it is of another cluster or
+# broker, or has lost the file that says so: formatted again it would be an empty
+# member that the others believe to have everything.
+check_storage() {
+	local meta=$dir/$1/data/meta.properties
+	if [ -f "$meta" ]; then
+		[ "$(grep -cxF -e "cluster.id=$cluster" -e "node.id=$1" "$meta")" = 2 ] ||
+			die "$dir/$1/data is not of broker $1 of cluster $cluster: remove $dir, or name another folder with KAFKA_DIR"
+	elif [ -e "$dir/$1/data/__cluster_metadata-0" ]; then
+		die "$dir/$1/data holds records and has lost its meta.properties: remove $dir, or name another folder with KAFKA_DIR"
+	fi
 }
 
 # check_ports refuses ports of broker $1 that somebody else has.
@@ -108,11 +136,12 @@ start_brokers() {
 	begun=()
 	for n in "$@"; do
 		if pid_of "$n" >/dev/null; then
-			grep -qxF "listeners=PLAINTEXT://127.0.0.1:$((port + n - 1)),CONTROLLER://127.0.0.1:$((controller_port + n - 1))" "$dir/$n/server.properties" ||
+			grep -qxF "listeners=$(listeners "$n")" "$dir/$n/server.properties" ||
 				die "broker $n of $dir runs on other ports already: make kafka-status tells; stop it first"
 			continue
 		fi
 		check_ports "$n"
+		check_storage "$n"
 		begun+=("$n")
 	done
 	[ "${#begun[@]}" -gt 0 ] || return 0
@@ -138,14 +167,18 @@ start() {
 	local began=$SECONDS n all=()
 	for ((n = 1; n <= brokers; n++)); do all+=("$n"); done
 	find_java
+	check_secure
 	prepare_folder
 	for n in "${all[@]}"; do pid_of "$n" >/dev/null || check_ports "$n"; done # before the download
 	fetch
 	new_cluster
+	make_credentials
 	start_brokers "${all[@]}"
+	allow
 	if [ "${#begun[@]}" = 0 ]; then
 		say "Kafka $version runs already: $(addresses)"
 	else
 		say "Kafka $version, ${#begun[@]} broker(s) started in $((SECONDS - began)) s, data in $dir: $(addresses)"
 	fi
+	[ "$secure" = plain ] || say "clients need more than addresses: --config $dir/clients/NAME.yaml, of: ${users[*]:1}"
 }

@@ -42,7 +42,7 @@ stop() {
 status() {
 	local n pid state total=0 rss served=0 lines
 	[ -n "$cluster" ] || die "there is no cluster in $dir; make kafka makes one"
-	say "cluster $cluster in $dir"
+	say "cluster $cluster in $dir, $secure"
 	for ((n = 1; n <= brokers; n++)); do
 		if ! pid=$(pid_of "$n"); then
 			echo "  broker $n  stopped"
@@ -54,7 +54,7 @@ status() {
 		T*) state=frozen ;;
 		*) if grep -q 'Kafka Server started' "$dir/$n/broker.log" 2>/dev/null; then state=serving served=$((served + 1)); fi ;;
 		esac
-		lines=$(sed -nE 's/^advertised.listeners=PLAINTEXT:\/\/(.*)/\1/p' "$dir/$n/server.properties")
+		lines=$(sed -nE 's/^advertised.listeners=[A-Z_]+:\/\/(.*)/\1/p' "$dir/$n/server.properties")
 		echo "  broker $n  $state  $lines  process $pid  $rss MB"
 	done
 	echo "  $served of $brokers serving, $total MB resident in all"
