@@ -3,13 +3,10 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
 
-	"firehose/internal/conflict"
 	"firehose/internal/failpoint"
 	"firehose/internal/offsets"
 	"firehose/internal/store"
@@ -155,7 +152,7 @@ func (a *applier) conflict(c store.Conflict, encoding string) error {
 			loser_version, loser_time, loser_origin, loser_event_id,
 			winner_version, winner_time, winner_origin, winner_event_id, encoding, body, recorded_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		conflictID(c), c.From.Topic, c.From.TopicID.String(), int64(c.From.Partition), c.From.Offset, c.Key, c.Policy, c.Outcome,
+		c.ID(), c.From.Topic, c.From.TopicID.String(), int64(c.From.Partition), c.From.Offset, c.Key, c.Policy, c.Outcome,
 		c.Loser.Version, c.Loser.Time, c.Loser.Origin, c.Loser.EventID,
 		c.Winner.Version, c.Winner.Time, c.Winner.Origin, c.Winner.EventID, encoding, body, a.now)
 	if err != nil {
@@ -169,39 +166,8 @@ func (a *applier) conflict(c store.Conflict, encoding string) error {
 	if encoding != "event" {
 		return nil
 	}
-	_, err = a.w.conn.exec(`UPDATE conflicts SET encoding = 'event', body = ? WHERE id = ? AND encoding = 'columns'`, body, conflictID(c))
+	_, err = a.w.conn.exec(`UPDATE conflicts SET encoding = 'event', body = ? WHERE id = ? AND encoding = 'columns'`, body, c.ID())
 	return err
-}
-
-// conflictID identifies a loser by its stamp and its state, for one stamp may
-// have several: of a row by its values, since the bytes of its event are not kept
-// with it and are missing when it is displaced.
-func conflictID(c store.Conflict) []byte {
-	h := sha256.New()
-	text := func(s string) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-		h.Write(n[:])
-		h.Write([]byte(s))
-	}
-	stamp := func(s conflict.Stamp) {
-		var n [16]byte
-		binary.BigEndian.PutUint64(n[:8], uint64(s.Version))
-		binary.BigEndian.PutUint64(n[8:], uint64(s.Time))
-		h.Write(n[:])
-		text(s.Origin)
-		text(s.EventID)
-	}
-	text(c.Policy)
-	text(c.From.Topic)
-	text(c.Key)
-	stamp(c.Loser)
-	if c.Row == (store.Hash{}) {
-		h.Write(c.Body)
-	} else {
-		h.Write(c.Row[:])
-	}
-	return h.Sum(nil)[:16]
 }
 
 // setAside marks a record as written to the dead-letter topic; again, when it

@@ -42,11 +42,11 @@ func hash(ctx context.Context, c *conn) (_ string, err error) {
 		return "", err
 	}
 	d := store.NewDigest()
-	tables := make([]*physical, 0, len(w.tables))
+	tables := make([]*store.Catalogued, 0, len(w.tables))
 	for _, p := range w.tables {
 		tables = append(tables, p)
 	}
-	slices.SortFunc(tables, func(a, b *physical) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(tables, func(a, b *store.Catalogued) int { return cmp.Compare(a.Name, b.Name) })
 	for _, p := range tables {
 		if err := hashTable(ctx, c, d, p); err != nil {
 			return "", err
@@ -55,36 +55,36 @@ func hash(ctx context.Context, c *conn) (_ string, err error) {
 	return d.Sum(), nil
 }
 
-func hashTable(ctx context.Context, c *conn, d *store.Digest, p *physical) error {
+func hashTable(ctx context.Context, c *conn, d *store.Digest, p *store.Catalogued) error {
 	var key, columns []string
-	for _, col := range p.columns {
-		if col.key {
-			key = append(key, col.name)
+	for _, col := range p.Columns {
+		if col.Key {
+			key = append(key, col.Name)
 		}
-		columns = append(columns, col.name)
+		columns = append(columns, col.Name)
 	}
 	slices.Sort(columns)
 	where := ""
-	switch p.kind {
-	case kindNames[store.Rows]:
+	switch p.Kind {
+	case store.Rows.String():
 		columns = append(columns, stampColumns[:4]...)
 		where = " WHERE NOT firehose_deleted"
-	case kindNames[store.Counters]:
+	case store.Counters.String():
 		// A sum that went back to zero is no other state than one never begun:
 		// a rebuild of a compacted topic may not see what was taken back.
 		var zero []string
-		for _, col := range p.columns {
-			if !col.key {
-				zero = append(zero, quote(col.name)+" = 0")
+		for _, col := range p.Columns {
+			if !col.Key {
+				zero = append(zero, quote(col.Name)+" = 0")
 			}
 		}
 		where = " WHERE NOT (" + strings.Join(zero, " AND ") + ")"
-	case kindNames[store.Log]:
+	case store.Log.String():
 		key = []string{"firehose_source", "firehose_event_id", "firehose_line"}
 		columns = append(columns, key...)
 	}
-	d.Table(p.name, columns)
-	return c.queryOnce(ctx, "SELECT "+quoteAll(columns)+" FROM "+quote(p.physicalName())+where+" ORDER BY "+quoteAll(key),
+	d.Table(p.Name, columns)
+	return c.queryOnce(ctx, "SELECT "+quoteAll(columns)+" FROM "+quote(p.Relation())+where+" ORDER BY "+quoteAll(key),
 		func(v []driver.Value) error {
 			row := make([]any, len(v))
 			for i := range v {

@@ -48,31 +48,31 @@ func lookupSeen(ctx context.Context, c *conn, seen []store.Seen, known map[store
 	if len(seen) == 0 || !rememberSeen {
 		return nil
 	}
-	groups, err := bySlice(seen)
+	groups, err := store.BySlice(seen)
 	if err != nil {
 		return err
 	}
-	stored := map[sliceID]bool{}
-	if err := readSlices(ctx, c, func(id sliceID, _ int64) { stored[id] = true }); err != nil {
+	stored := map[store.Slice]bool{}
+	if err := readSlices(ctx, c, func(id store.Slice, _ int64) { stored[id] = true }); err != nil {
 		return err
 	}
 	for id, which := range groups {
 		var keys []byte
-		for _, n := range id.neighbours() {
+		for _, n := range id.Neighbours() {
 			if !stored[n] {
 				continue
 			}
 			if keys == nil {
-				keys = make([]byte, 0, seenKeySize*len(which))
+				keys = make([]byte, 0, store.SeenKeySize*len(which))
 				for _, at := range which {
-					keys = appendSeenKey(keys, seen[at].EventKey)
+					keys = store.AppendSeenKey(keys, seen[at].EventKey)
 				}
 			}
-			err := c.queryOnce(ctx, cutPairs+`SELECT i, hash FROM pair JOIN `+quote(n.table())+` ON key = substr(?1, i * 24 + 1, 24)`,
+			err := c.queryOnce(ctx, cutPairs+`SELECT i, hash FROM pair JOIN `+quote(n.Table())+` ON key = substr(?1, i * 24 + 1, 24)`,
 				func(v []driver.Value) error {
 					var h store.Hash
 					if copy(h[:], v[1].([]byte)) != len(h) {
-						return fmt.Errorf("%w: table %s: malformed hash", store.ErrFatal, n.table())
+						return fmt.Errorf("%w: table %s: malformed hash", store.ErrFatal, n.Table())
 					}
 					known[seen[which[v[0].(int64)]].EventKey] = h
 					return nil

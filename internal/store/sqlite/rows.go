@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"encoding/json"
 	"fmt"
 
 	"firehose/internal/conflict"
@@ -117,7 +116,7 @@ func (a *applier) contested(t *table, r *store.Row) error {
 		return a.lost(r, r, &old, "kept", "event", r.Body)
 	case conflict.WinsOver:
 		if r.Body != nil {
-			encoding, body, err := renderStored(t, &old)
+			encoding, body, err := store.RenderRow(t.decl, &old)
 			if err != nil {
 				return err
 			}
@@ -136,7 +135,7 @@ func (a *applier) contested(t *table, r *store.Row) error {
 
 // lost records the loser of two concurrent rows, of which r came last.
 func (a *applier) lost(r, loser, winner *store.Row, outcome, encoding string, body []byte) error {
-	key, err := keyText(r.Key)
+	key, err := store.KeyText(r.Key)
 	if err != nil {
 		return err
 	}
@@ -144,55 +143,6 @@ func (a *applier) lost(r, loser, winner *store.Row, outcome, encoding string, bo
 		From: r.From, Key: key, Policy: "newest", Loser: loser.Stamp, Winner: winner.Stamp,
 		Row: store.HashRow(loser), Body: body, Outcome: outcome,
 	}, encoding)
-}
-
-// renderStored writes a stored row as a JSON object by column, bytes in base64.
-// The event it came from is not kept with it.
-func renderStored(t *table, r *store.Row) (encoding string, body []byte, err error) {
-	if r.Deleted {
-		return "none", nil, nil
-	}
-	object := make(map[string]any, len(r.Values))
-	for i, c := range t.decl.Columns {
-		switch v := r.Values[i].(type) {
-		case int64:
-			object[c.Name] = v
-			if c.Type == store.Bool {
-				object[c.Name] = v != 0
-			}
-		case string:
-			object[c.Name] = v
-			if c.Type == store.JSON && json.Valid([]byte(v)) {
-				object[c.Name] = json.RawMessage(v)
-			}
-		case float64:
-			object[c.Name] = jsonFloat(v)
-		default:
-			object[c.Name] = v
-		}
-	}
-	body, err = json.Marshal(object)
-	return "columns", body, err
-}
-
-// jsonFloat writes the infinities, which JSON has no number for, as text.
-func jsonFloat(f float64) any {
-	if f-f != 0 {
-		return fmt.Sprint(f)
-	}
-	return f
-}
-
-// keyText is a key as conflicts shows it: a single text as it is, anything else
-// as JSON.
-func keyText(key []any) (string, error) {
-	if len(key) == 1 {
-		if s, ok := key[0].(string); ok {
-			return s, nil
-		}
-	}
-	b, err := json.Marshal(key)
-	return string(b), err
 }
 
 func (a *applier) sum(t *table, s *store.Sum) error {

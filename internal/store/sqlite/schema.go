@@ -50,13 +50,6 @@ var engineTables = []string{
 		PRIMARY KEY ("table", position)) STRICT, WITHOUT ROWID`,
 }
 
-var typeNames = [...]string{
-	store.Text: "text", store.Int: "int", store.Float: "float", store.Bool: "bool",
-	store.Bytes: "bytes", store.Timestamp: "timestamp", store.Decimal: "decimal", store.JSON: "json",
-}
-
-var kindNames = [...]string{store.Rows: "rows", store.Counters: "counters", store.Log: "log"}
-
 // sqlType returns the STRICT type of a column.
 func sqlType(t store.Type) string {
 	switch t {
@@ -69,30 +62,6 @@ func sqlType(t store.Type) string {
 	default:
 		return "TEXT"
 	}
-}
-
-// physical is a table as the file has it.
-type physical struct {
-	name    string
-	kind    string
-	columns []physicalColumn // in the order of the file
-}
-
-type physicalColumn struct {
-	name         string
-	key          bool
-	typ          string // of typeNames
-	nullable     bool
-	defaultValue string // an SQL literal
-}
-
-func (p *physical) column(name string) *physicalColumn {
-	for i := range p.columns {
-		if strings.EqualFold(p.columns[i].name, name) {
-			return &p.columns[i]
-		}
-	}
-	return nil
 }
 
 // migrate brings the file to this format and to the declared tables.
@@ -143,7 +112,7 @@ func (w *writer) migrate(ctx context.Context, tables []*store.Table) error {
 
 // load reads what tables and slices the file has.
 func (w *writer) load(ctx context.Context) error {
-	w.tables = map[string]*physical{}
+	w.tables = map[string]*store.Catalogued{}
 	if err := w.dropCompiled(); err != nil {
 		return err
 	}
@@ -152,12 +121,12 @@ func (w *writer) load(ctx context.Context) error {
 			name := v[0].(string)
 			p := w.tables[name]
 			if p == nil {
-				p = &physical{name: name, kind: v[1].(string)}
+				p = &store.Catalogued{Name: name, Kind: v[1].(string)}
 				w.tables[name] = p
 			}
 			if v[2].(string) != "" {
-				p.columns = append(p.columns, physicalColumn{
-					name: v[2].(string), key: v[3].(int64) != 0, typ: v[4].(string), nullable: v[5].(int64) != 0, defaultValue: v[6].(string),
+				p.Columns = append(p.Columns, store.CataloguedColumn{
+					Name: v[2].(string), Key: v[3].(int64) != 0, Type: v[4].(string), Nullable: v[5].(int64) != 0, Default: v[6].(string),
 				})
 			}
 			return nil
@@ -169,39 +138,22 @@ func (w *writer) load(ctx context.Context) error {
 }
 
 // ensure creates the table or adds its new columns.
-func (w *writer) ensure(t *store.Table) (*physical, error) {
+func (w *writer) ensure(t *store.Table) (*store.Catalogued, error) {
 	p := w.tables[t.Name]
 	if p == nil {
 		return w.createTable(t)
 	}
-	if p.kind != kindNames[t.Kind] {
-		return nil, fmt.Errorf("%w: table %s: was declared as %s, now as %s", store.ErrFatal, t.Name, p.kind, kindNames[t.Kind])
+	missing, err := p.Missing(t)
+	if err != nil {
+		return nil, err
 	}
-	declared := map[string]bool{}
-	changed := false
-	for i, c := range append(append([]store.Column(nil), t.Key...), t.Columns...) {
-		key := i < len(t.Key)
-		declared[strings.ToLower(c.Name)] = true
-		have := p.column(c.Name)
-		if have == nil {
-			if err := w.addColumn(p, t, c, key); err != nil {
-				return nil, err
-			}
-			changed = true
-			continue
-		}
-		if have.typ != typeNames[c.Type] || have.nullable != c.Nullable || have.key != key {
-			return nil, fmt.Errorf("%w: table %s: column %s: was declared as %s, now as %s", store.ErrFatal, t.Name, c.Name,
-				describe(have.typ, have.nullable, have.key), describe(typeNames[c.Type], c.Nullable, key))
+	for _, c := range missing {
+		if err := w.addColumn(p, t, c); err != nil {
+			return nil, err
 		}
 	}
-	for _, c := range p.columns {
-		if !declared[strings.ToLower(c.name)] && (c.key || !c.nullable && c.defaultValue == "NULL") {
-			return nil, fmt.Errorf("%w: table %s: column %s: is no longer declared, but no row can be without it", store.ErrFatal, t.Name, c.name)
-		}
-	}
-	if changed && t.Kind == store.Rows {
-		if err := w.conn.ddl(`DROP VIEW IF EXISTS ` + quote(p.name)); err != nil {
+	if len(missing) > 0 && t.Kind == store.Rows {
+		if err := w.conn.ddl(`DROP VIEW IF EXISTS ` + quote(p.Name)); err != nil {
 			return nil, err
 		}
 		return p, w.conn.ddl(viewSQL(p))
@@ -209,23 +161,12 @@ func (w *writer) ensure(t *store.Table) (*physical, error) {
 	return p, nil
 }
 
-func describe(typ string, nullable, key bool) string {
-	switch {
-	case key:
-		return "key " + typ
-	case nullable:
-		return "nullable " + typ
-	default:
-		return typ
-	}
-}
-
-func (w *writer) createTable(t *store.Table) (*physical, error) {
+func (w *writer) createTable(t *store.Table) (*store.Catalogued, error) {
 	w.altered = true
-	p := &physical{name: t.Name, kind: kindNames[t.Kind]}
+	p := &store.Catalogued{Name: t.Name, Kind: t.Kind.String()}
 	var defs, key []string
 	for _, c := range t.Key {
-		p.columns = append(p.columns, columnOf(c, true))
+		p.Columns = append(p.Columns, columnOf(c, true))
 		defs = append(defs, quote(c.Name)+" "+sqlType(c.Type))
 		key = append(key, quote(c.Name))
 	}
@@ -234,7 +175,7 @@ func (w *writer) createTable(t *store.Table) (*physical, error) {
 		key = []string{"firehose_source", "firehose_event_id", "firehose_line"}
 	}
 	for _, c := range t.Columns {
-		p.columns = append(p.columns, columnOf(c, false))
+		p.Columns = append(p.Columns, columnOf(c, false))
 		defs = append(defs, columnSQL(t.Kind, c))
 	}
 	if t.Kind == store.Rows {
@@ -249,7 +190,7 @@ func (w *writer) createTable(t *store.Table) (*physical, error) {
 		options = "STRICT"
 	}
 	if err := w.conn.ddl(fmt.Sprintf("CREATE TABLE %s (%s, PRIMARY KEY (%s)) %s",
-		quote(p.physicalName()), strings.Join(defs, ", "), strings.Join(key, ", "), options)); err != nil {
+		quote(p.Relation()), strings.Join(defs, ", "), strings.Join(key, ", "), options)); err != nil {
 		return nil, err
 	}
 	if t.Kind == store.Rows {
@@ -258,9 +199,9 @@ func (w *writer) createTable(t *store.Table) (*physical, error) {
 		}
 	}
 	// A log without columns still has a row in the catalogue, without a name.
-	catalogued := p.columns
+	catalogued := p.Columns
 	if len(catalogued) == 0 {
-		catalogued = []physicalColumn{{defaultValue: "NULL"}}
+		catalogued = []store.CataloguedColumn{{Default: "NULL"}}
 	}
 	for i, c := range catalogued {
 		if err := w.catalogue(p, i, c); err != nil {
@@ -272,34 +213,27 @@ func (w *writer) createTable(t *store.Table) (*physical, error) {
 }
 
 // addColumn adds a column that rows already there hold the default of.
-func (w *writer) addColumn(p *physical, t *store.Table, c store.Column, key bool) error {
+func (w *writer) addColumn(p *store.Catalogued, t *store.Table, c store.Column) error {
 	w.altered = true
-	if key {
-		return fmt.Errorf("%w: table %s: column %s: the key cannot get another column", store.ErrFatal, t.Name, c.Name)
-	}
-	if !c.Nullable && c.Default == nil && t.Kind != store.Counters {
-		return fmt.Errorf("%w: table %s: column %s: a new column wants a default or to be nullable, for the rows already there",
-			store.ErrFatal, t.Name, c.Name)
-	}
-	if err := w.conn.ddl(fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s", quote(p.physicalName()), columnSQL(t.Kind, c))); err != nil {
+	if err := w.conn.ddl(fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s", quote(p.Relation()), columnSQL(t.Kind, c))); err != nil {
 		return err
 	}
 	added := columnOf(c, false)
-	if err := w.catalogue(p, max(len(p.columns), 1), added); err != nil {
+	if err := w.catalogue(p, max(len(p.Columns), 1), added); err != nil {
 		return err
 	}
-	p.columns = append(p.columns, added)
+	p.Columns = append(p.Columns, added)
 	return nil
 }
 
-func (w *writer) catalogue(p *physical, position int, c physicalColumn) error {
+func (w *writer) catalogue(p *store.Catalogued, position int, c store.CataloguedColumn) error {
 	_, err := w.conn.exec(`INSERT INTO firehose_columns ("table", position, kind, name, key, type, nullable, "default") VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		p.name, int64(position), p.kind, c.name, c.key, c.typ, c.nullable, c.defaultValue)
+		p.Name, int64(position), p.Kind, c.Name, c.Key, c.Type, c.Nullable, c.Default)
 	return err
 }
 
-func columnOf(c store.Column, key bool) physicalColumn {
-	return physicalColumn{name: c.Name, key: key, typ: typeNames[c.Type], nullable: c.Nullable, defaultValue: literal(c)}
+func columnOf(c store.Column, key bool) store.CataloguedColumn {
+	return store.CataloguedColumn{Name: c.Name, Key: key, Type: c.Type.String(), Nullable: c.Nullable, Default: literal(c)}
 }
 
 // columnSQL declares a column that is no key. A row of a Rows table that was
@@ -322,21 +256,13 @@ func columnSQL(kind store.Kind, c store.Column) string {
 	return def
 }
 
-func viewSQL(p *physical) string {
-	names := make([]string, len(p.columns))
-	for i, c := range p.columns {
-		names[i] = quote(c.name)
+func viewSQL(p *store.Catalogued) string {
+	names := make([]string, len(p.Columns))
+	for i, c := range p.Columns {
+		names[i] = quote(c.Name)
 	}
 	return fmt.Sprintf("CREATE VIEW %s AS SELECT %s FROM %s WHERE NOT firehose_deleted",
-		quote(p.name), strings.Join(names, ", "), quote(p.physicalName()))
-}
-
-// physicalName is the name of the table that holds the rows.
-func (p *physical) physicalName() string {
-	if p.kind == kindNames[store.Rows] {
-		return "firehose_" + p.name
-	}
-	return p.name
+		quote(p.Name), strings.Join(names, ", "), quote(p.Relation()))
 }
 
 // quote makes a name safe to stand in SQL. Names of tables and columns have been

@@ -12,7 +12,7 @@ import (
 // table is a declared table with its statements.
 type table struct {
 	decl            *store.Table
-	physical        *physical
+	physical        *store.Catalogued
 	physicalColumns int // of physical when this was compiled
 
 	write *stmt // inserts, or updates when it is newer (Rows), adds (Counters), inserts (Log)
@@ -22,15 +22,15 @@ type table struct {
 }
 
 // compile prepares the statements of a table that the file has.
-func compile(c *conn, t *store.Table, p *physical) (*table, error) {
-	compiled := &table{decl: t, physical: p, physicalColumns: len(p.columns)}
+func compile(c *conn, t *store.Table, p *store.Catalogued) (*table, error) {
+	compiled := &table{decl: t, physical: p, physicalColumns: len(p.Columns)}
 	prepare := func(to **stmt, query string) (err error) {
 		*to, err = c.prepare(query)
 		compiled.texts = append(compiled.texts, query)
 		return err
 	}
 	key, columns := names(t.Key), names(t.Columns)
-	name := quote(p.physicalName())
+	name := quote(p.Relation())
 	var err error
 	switch t.Kind {
 	case store.Rows:
@@ -68,7 +68,7 @@ var stampColumns = []string{"firehose_version", "firehose_time", "firehose_origi
 // setRow replaces a whole row. A column that the file has and t does not (an
 // older program runs after a newer one) gets its default, as an inserted row
 // does: what is stored depends on the winning event alone.
-func setRow(t *store.Table, p *physical) string {
+func setRow(t *store.Table, p *store.Catalogued) string {
 	var sets []string
 	for _, c := range append(names(t.Columns), stampColumns...) {
 		sets = append(sets, c+" = excluded."+c)
@@ -77,9 +77,9 @@ func setRow(t *store.Table, p *physical) string {
 	for _, c := range t.Columns {
 		declared[strings.ToLower(c.Name)] = true
 	}
-	for _, c := range p.columns {
-		if !c.key && !declared[strings.ToLower(c.name)] {
-			sets = append(sets, quote(c.name)+" = "+c.defaultValue)
+	for _, c := range p.Columns {
+		if !c.Key && !declared[strings.ToLower(c.Name)] {
+			sets = append(sets, quote(c.Name)+" = "+c.Default)
 		}
 	}
 	return strings.Join(sets, ", ")

@@ -12,7 +12,7 @@ import (
 // belongs to whoever holds the connection.
 type writer struct {
 	conn     *conn
-	tables   map[string]*physical
+	tables   map[string]*store.Catalogued
 	compiled map[*store.Table]*table
 	seen     seenTables
 
@@ -77,7 +77,7 @@ func (w *writer) rollback() { _, _ = w.conn.exec("ROLLBACK") }
 // table returns the prepared form of a declared table; the file has its columns
 // afterwards.
 func (w *writer) table(t *store.Table) (*table, error) {
-	if c, ok := w.compiled[t]; ok && c.physicalColumns == len(c.physical.columns) {
+	if c, ok := w.compiled[t]; ok && c.physicalColumns == len(c.physical.Columns) {
 		return c, nil
 	} else if ok {
 		if err := w.dropCompiled(); err != nil {

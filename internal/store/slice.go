@@ -1,0 +1,125 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Slice names the slice [N*Horizon, (N+1)*Horizon) of record time, in which event
+// IDs of facts are remembered together. Two records within the horizon of one
+// another lie in one slice or in neighbours, so an ID is looked for in three
+// tables and forgotten by dropping a whole one.
+type Slice struct {
+	Horizon time.Duration
+	N       int64
+}
+
+// Sizes of what stands for an event ID, and of that with its body's hash.
+const (
+	SeenKeySize  = 24
+	SeenPairSize = SeenKeySize + len(Hash{})
+)
+
+// SliceOf returns the slice that s lies in.
+func SliceOf(s *Seen) Slice {
+	t, h := s.Time.UnixMicro(), s.Horizon.Microseconds()
+	n := t / h
+	if t%h < 0 {
+		n--
+	}
+	return Slice{s.Horizon, n}
+}
+
+// Table is the name of the slice's table.
+func (s Slice) Table() string { return fmt.Sprintf("firehose_seen_%s_%d", s.Horizon, s.N) }
+
+// Starts is when the slice begins.
+func (s Slice) Starts() time.Time { return time.UnixMicro(s.N * s.Horizon.Microseconds()).UTC() }
+
+// Next is the slice after s.
+func (s Slice) Next() Slice { return Slice{s.Horizon, s.N + 1} }
+
+// Neighbours are the slices in which an ID of this one may have been seen.
+func (s Slice) Neighbours() []Slice { return []Slice{{s.Horizon, s.N - 1}, s, s.Next()} }
+
+// Compare orders slices by horizon, then by time.
+func (s Slice) Compare(o Slice) int {
+	return cmp.Or(cmp.Compare(s.Horizon, o.Horizon), cmp.Compare(s.N, o.N))
+}
+
+// BySlice groups IDs, by their index, by the slice that they lie in. Horizons are
+// checked here: slices of less than a second would be countless.
+func BySlice(seen []Seen) (map[Slice][]int, error) {
+	groups := map[Slice][]int{}
+	for i := range seen {
+		if seen[i].Horizon < time.Second {
+			return nil, fmt.Errorf("%w: horizon %v of seen event IDs: want at least a second", ErrFatal, seen[i].Horizon)
+		}
+		id := SliceOf(&seen[i])
+		groups[id] = append(groups[id], i)
+	}
+	return groups, nil
+}
+
+// AppendSeenKey appends what stands for an event ID, SeenKeySize bytes. A UUID in
+// its usual spelling leads it as it is, so that those made in the order of time
+// (UUIDv7) are inserted side by side, and its source follows as a hash; anything
+// else is hashed with its source.
+func AppendSeenKey(b []byte, k EventKey) []byte {
+	if len(k.ID) == 36 {
+		if id, err := uuid.Parse(k.ID); err == nil && id.String() == k.ID {
+			sum := sha256.Sum256([]byte(k.Source))
+			return append(append(b, id[:]...), sum[:SeenKeySize-len(id)]...)
+		}
+	}
+	whole := make([]byte, 0, 8+len(k.Source)+len(k.ID))
+	whole = binary.BigEndian.AppendUint64(whole, uint64(len(k.Source)))
+	whole = append(append(whole, k.Source...), k.ID...)
+	sum := sha256.Sum256(whole)
+	return append(b, sum[:SeenKeySize]...)
+}
+
+// SeenPairs writes key and hash of some IDs one behind the other, in the order of
+// the keys: a B-tree likes them sorted.
+func SeenPairs(seen []Seen, which []int) []byte {
+	all := make([][SeenPairSize]byte, len(which))
+	for i, at := range which {
+		AppendSeenKey(all[i][:0], seen[at].EventKey)
+		copy(all[i][SeenKeySize:], seen[at].Hash[:])
+	}
+	slices.SortFunc(all, func(a, b [SeenPairSize]byte) int { return bytes.Compare(a[:SeenKeySize], b[:SeenKeySize]) })
+	blob := make([]byte, 0, len(all)*SeenPairSize)
+	for i := range all {
+		blob = append(blob, all[i][:]...)
+	}
+	return blob
+}
+
+// aheadOfWall is how far the clock may be ahead of the time of day: as far as
+// producers' clocks that are kept in order ever are.
+const aheadOfWall = time.Hour
+
+// AdvanceClock moves the clock of the horizons, in microseconds, to the latest
+// record time, by a horizon per record at most and never beyond the time of day
+// now: records from the far future must not make a store forget everything. The
+// time of day is a bound only; it moves nothing. A clock that is new starts at
+// the first record.
+func AdvanceClock(clock int64, isNew bool, seen []Seen, now time.Time) int64 {
+	limit := now.Add(aheadOfWall).UnixMicro()
+	for i := range seen {
+		at := min(seen[i].Time.UnixMicro(), limit)
+		if isNew {
+			clock, isNew = at, false
+		} else if at > clock {
+			clock = min(at, clock+seen[i].Horizon.Microseconds())
+		}
+	}
+	return clock
+}
