@@ -108,11 +108,13 @@ func wrongType(col Column, v any, want string) error {
 }
 
 // isDecimal reports whether s is an optional minus, digits, and optionally a
-// point and more digits: the form that every store reads and writes alike.
+// point and more digits, without leading noughts or a minus before nothing: the
+// one form in which a number type gives back what it was given.
 func isDecimal(s string) bool {
-	s = strings.TrimPrefix(s, "-")
-	whole, fraction, point := strings.Cut(s, ".")
-	return isDigits(whole) && (!point || isDigits(fraction))
+	digits, minus := strings.CutPrefix(s, "-")
+	whole, fraction, point := strings.Cut(digits, ".")
+	return isDigits(whole) && (!point || isDigits(fraction)) &&
+		(whole == "0" || whole[0] != '0') && !(minus && strings.Trim(digits, "0.") == "")
 }
 
 func isDigits(s string) bool {

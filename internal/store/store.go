@@ -36,7 +36,7 @@ const (
 	Bool                  // bool
 	Bytes                 // []byte
 	Timestamp             // time.Time, kept in UTC to the microsecond
-	Decimal               // string, e.g. "-12.50"
+	Decimal               // string, e.g. "-12.50"; no leading noughts, no "-0"
 	JSON                  // string holding one JSON value
 )
 

@@ -46,7 +46,7 @@ func testValuesKept(t *testing.T, open Opener) {
 		{"first year", "a_time", time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), "0001-01-01T00:00:00.000000Z"},
 		{"last year", "a_time", time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), "9999-12-31T23:59:59.999999Z"},
 		{"time elsewhere", "a_time", time.Date(2026, 1, 1, 0, 30, 0, 120, time.FixedZone("", 3600)), "2025-12-31T23:30:00.000000Z"},
-		{"decimal as written", "a_decimal", "-000.1230", "-000.1230"},
+		{"decimal with its scale", "a_decimal", "-0.1230", "-0.1230"},
 		{"huge decimal", "a_decimal", strings.Repeat("9", 60) + ".5", strings.Repeat("9", 60) + ".5"},
 		{"JSON null", "a_json", "null", "null"},
 	}
@@ -124,6 +124,8 @@ func testValuesRefused(t *testing.T, open Opener) {
 		{"empty decimal", 6, "", true},
 		{"half a decimal", 6, "1.", true},
 		{"plus", 6, "+1", true},
+		{"leading nought", 6, "01.5", true},
+		{"minus nothing", 6, "-0.00", true},
 		{"no JSON", 7, "{", true},
 		{"two JSON values", 7, "1 2", true},
 		{"escaped U+0000 in JSON", 7, `{"a":"\u0000"}`, true},
