@@ -6,6 +6,9 @@
 // often it must be reached before.
 package failpoint
 
+// Enabled says whether the program is built with the tag.
+const Enabled = false
+
 // Hit dies here if this moment was asked for.
 func Hit(string) {}
 

@@ -21,7 +21,7 @@ func (k Kind) String() string { return kindNames[k] }
 // Catalogued is a table as a database has it.
 type Catalogued struct {
 	Name    string
-	Kind    string             // of Kind.String
+	Kind    string             // Kind.String, or what that database makes of it
 	Columns []CataloguedColumn // in the order of the database, the key's too
 }
 
@@ -43,14 +43,14 @@ func (c *Catalogued) Relation() string {
 }
 
 // Missing returns the columns of t that the database has to add, of which the
-// rows already there hold the default. The error, an ErrFatal, names what is
+// rows already there hold the default; kind is what t is there. The error, an ErrFatal, names what is
 // declared otherwise than it was and cannot be brought about.
-func (c *Catalogued) Missing(t *Table) ([]Column, error) {
+func (c *Catalogued) Missing(t *Table, kind string) ([]Column, error) {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("%w: table %s: %s", ErrFatal, t.Name, fmt.Sprintf(format, args...))
 	}
-	if c.Kind != t.Kind.String() {
-		return nil, wrong("was declared as %s, now as %s", c.Kind, t.Kind)
+	if c.Kind != kind {
+		return nil, wrong("was declared as %s, now as %s", c.Kind, kind)
 	}
 	var missing []Column
 	declared := map[string]bool{}

@@ -24,7 +24,9 @@ func CheckTable(t *Table) error {
 		return fmt.Errorf("table %q: want an identifier of at most %d letters, digits and _", t.Name, MaxIdentifier)
 	case reserved(lower) || lower == "positions" || lower == "conflicts":
 		return fmt.Errorf("table %s: the name is reserved", t.Name)
-	case t.Kind == Rows && (lower == "images" || lower == "columns" || lower == "dead_letters" || strings.HasPrefix(lower, "seen_")):
+	case t.Sharded && t.Kind != Counters:
+		return fmt.Errorf("table %s: only counters can be sharded", t.Name)
+	case (t.Kind == Rows || t.Sharded) && (lower == "images" || lower == "columns" || lower == "catalog" || lower == "migrations" || lower == "dead_letters" || strings.HasPrefix(lower, "seen_")):
 		return fmt.Errorf("table %s: firehose_%s is reserved", t.Name, t.Name)
 	case t.Kind > Log:
 		return fmt.Errorf("table %s: unknown kind %d", t.Name, t.Kind)

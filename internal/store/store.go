@@ -71,6 +71,10 @@ type Table struct {
 	Kind    Kind
 	Key     []Column // of Rows and Counters
 	Columns []Column
+	// Sharded says that a row of Counters is so hot that instances would queue
+	// for it. A store that several of them share may keep such a row in parts,
+	// behind a view of that name; what is read is the same.
+	Sharded bool
 }
 
 // Row is the state of one row of a Rows table after an event. Values has one

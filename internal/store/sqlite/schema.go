@@ -143,7 +143,7 @@ func (w *writer) ensure(t *store.Table) (*store.Catalogued, error) {
 	if p == nil {
 		return w.createTable(t)
 	}
-	missing, err := p.Missing(t)
+	missing, err := p.Missing(t, t.Kind.String())
 	if err != nil {
 		return nil, err
 	}

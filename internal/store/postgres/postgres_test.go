@@ -1,0 +1,83 @@
+package postgres_test
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"go.uber.org/goleak"
+
+	"firehose/internal/store"
+	"firehose/internal/store/postgres"
+	"firehose/internal/store/storetest"
+	"firehose/internal/testbed"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestStore(t *testing.T) {
+	address := testbed.Postgres(t)
+	var schemas atomic.Int64
+	storetest.Run(t, func(t testing.TB, tables []*store.Table) storetest.Store {
+		of := fmt.Sprintf("%s&search_path=test_%d", address, schemas.Add(1))
+		s, err := postgres.Open(t.Context(), postgres.Config{Address: of}, tables)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return readable{s, of}
+	})
+}
+
+// readable reads the database beside the store, as any client does.
+type readable struct {
+	*postgres.Store
+	address string
+}
+
+func (r readable) Read(ctx context.Context, query string) ([][]string, error) {
+	conn, err := pgx.Connect(ctx, r.address+"&timezone=UTC")
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, err := conn.Query(ctx, query, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all [][]string
+	for rows.Next() {
+		row := make([]string, len(rows.RawValues()))
+		for i, raw := range rows.RawValues() {
+			if row[i], err = asText(rows.FieldDescriptions()[i].DataTypeOID, raw); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, row)
+	}
+	return all, rows.Err()
+}
+
+// asText writes a value as the suite wants it, from PostgreSQL's own text.
+func asText(oid uint32, raw []byte) (string, error) {
+	switch {
+	case raw == nil:
+		return "NULL", nil
+	case oid == pgtype.BoolOID:
+		return map[string]string{"t": "1", "f": "0"}[string(raw)], nil
+	case oid == pgtype.ByteaOID:
+		b, err := hex.DecodeString(strings.TrimPrefix(string(raw), `\x`))
+		return string(b), err
+	case oid == pgtype.TimestamptzOID:
+		at, err := time.Parse("2006-01-02 15:04:05.999999-07", string(raw))
+		return store.FormatTimestamp(at), err
+	}
+	return string(raw), nil
+}

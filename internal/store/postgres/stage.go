@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+)
+
+// stage is a temporary table of one session, through which the rows of a batch
+// come: they are copied into it before the transaction, so that a process that is
+// frozen meanwhile holds no lock.
+type stage struct{ name, columns string }
+
+// maxStages bounds the temporary tables of a session.
+const maxStages = 64
+
+// load fills the stage of a purpose with rows and returns its name.
+func (s *session) load(ctx context.Context, purpose, columns string, rows *copyBuffer) (string, error) {
+	st := s.stages[purpose]
+	if st == nil || st.columns != columns {
+		if err := s.makeStage(ctx, purpose, columns); err != nil {
+			return "", err
+		}
+		st = s.stages[purpose]
+	}
+	// One message and one transaction for both.
+	sql := fmt.Sprintf("TRUNCATE %s; COPY %s FROM STDIN (FORMAT binary)", st.name, st.name)
+	if _, err := s.conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows.end()), sql); err != nil {
+		return "", err
+	}
+	return st.name, nil
+}
+
+func (s *session) makeStage(ctx context.Context, purpose, columns string) error {
+	if len(s.stages) >= maxStages {
+		for purpose, st := range s.stages {
+			if err := s.run(ctx, "DROP TABLE "+st.name); err != nil {
+				return err
+			}
+			delete(s.stages, purpose)
+		}
+	}
+	if old := s.stages[purpose]; old != nil {
+		if err := s.run(ctx, "DROP TABLE "+old.name); err != nil {
+			return err
+		}
+		delete(s.stages, purpose)
+	}
+	s.staged++
+	st := &stage{name: fmt.Sprintf("pg_temp.firehose_stage_%d", s.staged), columns: columns}
+	if err := s.run(ctx, fmt.Sprintf("CREATE TEMPORARY TABLE %s (%s)", st.name, columns)); err != nil {
+		return err
+	}
+	s.stages[purpose] = st
+	return nil
+}
+
+// run executes a statement that is not worth preparing.
+func (s *session) run(ctx context.Context, sql string) error {
+	return s.conn.PgConn().Exec(ctx, sql).Close()
+}
