@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,7 +15,6 @@ import (
 	"firehose/internal/consume"
 	"firehose/internal/kafka"
 	"firehose/internal/store"
-	"firehose/internal/store/sqlite"
 	"firehose/schemas"
 )
 
@@ -38,8 +36,15 @@ type Service struct {
 type Config struct {
 	Brokers  []string // host:port; default 127.0.0.1:9092
 	Registry []string // URLs of one schema registry; default http://127.0.0.1:8081
-	Store    string   // "sqlite:PATH"; default "sqlite:NAME.db"
-	Group    string   // consumer group; default the service's name
+	// Store is "sqlite:PATH", for a service of one instance, or
+	// "postgres://USER@HOST:PORT/DATABASE?search_path=SCHEMA", which instances
+	// share. Default "sqlite:NAME.db".
+	Store string
+	// StorePasswordFile holds PostgreSQL's password. It is read for each
+	// connection, so that the password may change. Default: none.
+	StorePasswordFile string
+
+	Group string // consumer group; default the service's name
 
 	BreakerPause   time.Duration // rest after too many records set aside in a row; default 30s
 	SchemaPatience time.Duration // how long an unknown schema is asked for again; default 5s
@@ -86,7 +91,7 @@ func (s *Service) Topics() []string {
 // Instance is a running member of a service's group.
 type Instance struct {
 	engine   *consume.Engine
-	store    *sqlite.Store
+	store    database // nil until it is open
 	registry *codec.Registry
 }
 
@@ -150,18 +155,17 @@ func (i *Instance) open(ctx context.Context, s *Service, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	path, ok := strings.CutPrefix(cfg.Store, "sqlite:")
-	if !ok || path == "" {
-		return fmt.Errorf("store %q: want sqlite:PATH", cfg.Store)
-	}
-	if i.store, err = sqlite.Open(ctx, path, tables); err != nil {
+	opened, err := openStore(ctx, &cfg, tables)
+	if err != nil {
 		return err
 	}
+	i.store = opened.database
 	i.engine, err = consume.New(consume.Config{
 		Group:          cfg.Group,
 		Kafka:          kafka.Config{Brokers: cfg.Brokers, ClientID: cfg.Group, Log: cfg.Log},
 		Handlers:       handlers,
-		Alone:          true, // what another member writes is not in this file
+		Alone:          opened.alone,
+		Appliers:       opened.appliers,
 		BreakerPause:   cfg.BreakerPause,
 		SchemaPatience: cfg.SchemaPatience,
 		Log:            cfg.Log,

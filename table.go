@@ -75,6 +75,16 @@ func Counters(name string, key Key, columns ...string) *Table {
 	return &Table{t}
 }
 
+// Sharded says that events of many partitions add to the same few rows of a
+// Counters table, as to the total of everything. In PostgreSQL such a row is kept
+// in parts, one per partition, behind a view of the table's name: instances do
+// not queue for it. What is read is the same. It cannot be changed later.
+func (t *Table) Sharded() *Table {
+	sharded := *t.table
+	sharded.Sharded = true
+	return &Table{&sharded}
+}
+
 // Log is a table that only grows. A row is keyed by the event that appends it,
 // in the columns firehose_source, firehose_event_id and firehose_line, so that
 // a repetition of the event adds nothing.

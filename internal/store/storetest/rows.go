@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"firehose/internal/conflict"
+	"firehose/internal/offsets"
 	"firehose/internal/store"
 )
 
@@ -231,6 +232,41 @@ func testSumsOverflow(t *testing.T, open Opener) {
 		}
 		h.want(`SELECT on_hand, sold FROM stock`, one(-1, -1))
 	})
+}
+
+// testShardedSums: counters that are sharded show what others do, and hash alike.
+func testShardedSums(t *testing.T, open Opener) {
+	var hashes []string
+	for _, sharded := range []bool{false, true} {
+		table := stock()
+		table.Sharded = sharded
+		h := newHarness(t, open, table)
+		at, err := h.Positions(t.Context(), []offsets.Position{position("shop.things", 1, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of two partitions, in turns; and enough at once to be written otherwise.
+		for i := range 3 {
+			sums := []store.Sum{{Key: []any{"hot"}, Deltas: []int64{5, -1}}}
+			for k := range 300 * (i % 2) {
+				sums = append(sums, store.Sum{Key: []any{fmt.Sprintf("sku-%03d", k)}, Deltas: []int64{1, 0}})
+			}
+			batch := func() *store.Batch { return &store.Batch{Changes: []store.Changes{{Table: table, Sums: sums}}} }
+			h.mustApply(batch())
+			b := batch()
+			b.Moves = []store.Move{{From: at[0], Next: at[0].Next + 1}}
+			if _, err := h.Apply(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			at[0].Next++
+		}
+		h.want(`SELECT on_hand, sold FROM stock WHERE sku = 'hot'`, one(30, -6))
+		h.want(`SELECT count(*), sum(on_hand) FROM stock`, one(301, 630))
+		hashes = append(hashes, h.mustHash())
+	}
+	if hashes[0] != hashes[1] {
+		t.Error("sharded and not sharded hash otherwise")
+	}
 }
 
 func testEntries(t *testing.T, open Opener) {

@@ -59,6 +59,7 @@ func Run(t *testing.T, open Opener) {
 		{"sums", testSums},
 		{"sums back to zero", testSumsBackToZero},
 		{"sums overflow", testSumsOverflow},
+		{"sharded sums", testShardedSums},
 		{"entries", testEntries},
 		{"conflicts", testConflicts},
 		{"set aside", testSetAside},

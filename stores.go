@@ -1,0 +1,45 @@
+package firehose
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"firehose/internal/consume"
+	"firehose/internal/store"
+	"firehose/internal/store/postgres"
+	"firehose/internal/store/sqlite"
+)
+
+// database is an open store.
+type database interface {
+	consume.Store
+	Hash(ctx context.Context) (string, error)
+	Close() error
+}
+
+// opened is a store, and what the engine has to know of it.
+type opened struct {
+	database
+	alone    bool // what another member writes is not in it
+	appliers int  // transactions in flight
+}
+
+// openStore opens the store that cfg.Store names. Its errors do not show the
+// address, which may hold a password.
+func openStore(ctx context.Context, cfg *Config, tables []*store.Table) (opened, error) {
+	scheme, rest, _ := strings.Cut(cfg.Store, ":")
+	switch {
+	case scheme == "sqlite" && rest != "":
+		if cfg.StorePasswordFile != "" {
+			return opened{}, fmt.Errorf("store password file: a store of SQLite has no password")
+		}
+		s, err := sqlite.Open(ctx, rest, tables)
+		return opened{s, true, 1}, err
+	case (scheme == "postgres" || scheme == "postgresql") && strings.HasPrefix(rest, "//"):
+		const appliers = 2 // measured in docs/stores.md
+		s, err := postgres.Open(ctx, postgres.Config{Address: cfg.Store, PasswordFile: cfg.StorePasswordFile, Appliers: appliers}, tables)
+		return opened{s, false, appliers}, err
+	}
+	return opened{}, fmt.Errorf("store: want sqlite:PATH or postgres://USER@HOST:PORT/DATABASE?search_path=SCHEMA")
+}
