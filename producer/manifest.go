@@ -11,33 +11,33 @@ import (
 	"firehose/schemas"
 )
 
-// manifest is what the producer's user needs of a cluster, in the form of a
+// Manifest is what the producer's user needs of a cluster, in the form of a
 // service's manifest: it belongs to no group and has no topics of its own.
-type manifest struct {
+type Manifest struct {
 	Service string       `json:"service"`
 	Writes  []string     `json:"writes"`
-	ACLs    []permission `json:"acls"`
+	ACLs    []Permission `json:"acls"`
 }
 
-// permission is on a literal name.
-type permission struct {
-	Resource   string   `json:"resource"`
+// Permission is one permission, on a literal name.
+type Permission struct {
+	Resource   string   `json:"resource"` // "topic"
 	Name       string   `json:"name"`
 	Operations []string `json:"operations"`
 }
 
-// newManifest asks for every topic that has a schema. An idempotent producer
+// NewManifest asks for every topic that has a schema. An idempotent producer
 // needs nothing of the cluster itself where it may write any topic.
-func newManifest(set *schemas.Set) manifest {
-	m := manifest{Service: "producer"}
+func NewManifest(set *schemas.Set) Manifest {
+	m := Manifest{Service: "producer"}
 	for _, t := range set.Topics() {
 		m.Writes = append(m.Writes, t.Topic)
-		m.ACLs = append(m.ACLs, permission{"topic", t.Topic, []string{"WRITE", "DESCRIBE"}})
+		m.ACLs = append(m.ACLs, Permission{"topic", t.Topic, []string{"WRITE", "DESCRIBE"}})
 	}
 	return m
 }
 
-func (m manifest) print(w io.Writer, asJSON bool) error {
+func (m Manifest) print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -71,7 +71,7 @@ func manifestCommand(stdout io.Writer) *service.Command {
 			if err != nil {
 				return err
 			}
-			return newManifest(set).print(stdout, asJSON)
+			return NewManifest(set).print(stdout, asJSON)
 		},
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -24,6 +25,7 @@ import (
 	"firehose/consumers/inventory"
 	"firehose/consumers/replicator"
 	"firehose/internal/kafka"
+	"firehose/producer"
 	"firehose/schemas"
 )
 
@@ -58,7 +60,12 @@ func run(ctx context.Context, args []string) error {
 
 // generate returns the files' contents by name.
 func generate(ctx context.Context, set *schemas.Set, services ...firehose.Service) (map[string][]byte, error) {
-	model := Model{Users: []User{newProducer(set)}}
+	var model Model
+	user := User{Name: "producer", Reason: "What `producer manifest` prints."}
+	for _, acl := range producer.NewManifest(set).ACLs {
+		user.ACLs = append(user.ACLs, newACL(acl.Resource, acl.Name, acl.Operations))
+	}
+	model.Users = append(model.Users, user)
 	scaler := User{
 		Name:   "scaler",
 		Reason: "KEDA's: it sees how far each group is, and nothing else.",
@@ -68,7 +75,6 @@ func generate(ctx context.Context, set *schemas.Set, services ...firehose.Servic
 		topic := kafka.EventTopic(t.Contract, replication)
 		partitions[topic.Name] = topic.Partitions
 		model.Topics = append(model.Topics, newTopic(topic, "events"))
-		scaler.ACLs = append(scaler.ACLs, ACL{"topic", topic.Name, []string{"Describe"}})
 	}
 	for _, s := range services {
 		m, err := s.Manifest(ctx, firehose.Config{})
@@ -77,7 +83,7 @@ func generate(ctx context.Context, set *schemas.Set, services ...firehose.Servic
 		}
 		user := User{Name: m.Service, Reason: "What `" + m.Service + " manifest` prints."}
 		for _, acl := range m.ACLs {
-			user.ACLs = append(user.ACLs, newACL(acl))
+			user.ACLs = append(user.ACLs, newACL(acl.Resource, acl.Name, acl.Operations))
 		}
 		model.Users = append(model.Users, user)
 
@@ -88,6 +94,9 @@ func generate(ctx context.Context, set *schemas.Set, services ...firehose.Servic
 				return nil, fmt.Errorf("service %s reads %s, which has no schema here", m.Service, name)
 			}
 			scaled.Topics = append(scaled.Topics, name)
+			if describe := (ACL{"topic", name, []string{"Describe"}}); !slices.ContainsFunc(scaler.ACLs, describe.equal) {
+				scaler.ACLs = append(scaler.ACLs, describe)
+			}
 			if scaled.Max == 0 || n < scaled.Max {
 				scaled.Max = n
 			}
@@ -103,15 +112,6 @@ func generate(ctx context.Context, set *schemas.Set, services ...firehose.Servic
 	}
 	model.Users = append(model.Users, scaler)
 	return model.render()
-}
-
-// newProducer may write every topic that has a schema, and read none.
-func newProducer(set *schemas.Set) User {
-	u := User{Name: "producer", Reason: "It appends to every topic that has a schema, and reads none."}
-	for _, t := range set.Topics() {
-		u.ACLs = append(u.ACLs, ACL{"topic", t.Topic, []string{"Write", "Describe"}})
-	}
-	return u
 }
 
 //go:embed *.tmpl

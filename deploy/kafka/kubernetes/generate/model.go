@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"firehose"
 	"firehose/internal/kafka"
 )
 
@@ -42,6 +41,10 @@ type ACL struct {
 	Operations []string
 }
 
+func (a ACL) equal(b ACL) bool {
+	return a.Resource == b.Resource && a.Name == b.Name && slices.Equal(a.Operations, b.Operations)
+}
+
 // Scaled is a service that is scaled by the lag of its group.
 type Scaled struct {
 	Service string
@@ -66,9 +69,9 @@ func withInSync(configs map[string]string) map[string]string {
 	return configs
 }
 
-func newACL(a firehose.ManifestACL) ACL {
-	out := ACL{Resource: a.Resource, Name: a.Name}
-	for _, op := range a.Operations {
+func newACL(resource, name string, operations []string) ACL {
+	out := ACL{Resource: resource, Name: name}
+	for _, op := range operations {
 		out.Operations = append(out.Operations, operation(op))
 	}
 	return out
