@@ -113,6 +113,7 @@ func TestMistakesAreRefused(t *testing.T) {
 		{"topic's cluster", "KafkaTopic/shop.orders", set("metadata.labels", map[string]any{clusterLabel: "firehoses"}), `KafkaTopic/shop.orders: metadata.labels[strimzi.io/cluster]: no Kafka "firehoses"`},
 		{"scale target's name", "ScaledObject/billing", set("spec.scaleTargetRef.name", "biling"), `spec.scaleTargetRef.name: no Deployment "biling"`},
 		{"config map", "Deployment/billing", set(container+"envFrom.0.configMapRef.name", "kafka"), `envFrom[0].configMapRef.name: no ConfigMap "kafka"`},
+		{"config map's key", "Deployment/billing", set(container+"env.3.valueFrom.configMapKeyRef.key", "biling"), `env[3].valueFrom.configMapKeyRef: no ConfigMap "databases-`},
 		{"secret", "Deployment/billing", set("spec.template.spec.volumes.1.secret.secretName", "biling"), `volumes[1].secret.secretName: no KafkaUser, Kafka or Secret makes "biling"`},
 		{"service account", "Deployment/billing", set("spec.template.spec.serviceAccountName", "biling"), `spec.serviceAccountName: no ServiceAccount "biling"`},
 

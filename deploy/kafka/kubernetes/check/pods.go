@@ -78,8 +78,14 @@ func (i *inventory) checkReferences(p pod, n int, c corev1.Container) []Problem 
 		}
 	}
 	for m, e := range c.Env {
+		at := fmt.Sprintf("spec.containers[%d].env[%d].valueFrom.", n, m)
 		if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
-			wrong(fmt.Sprintf("spec.containers[%d].env[%d].valueFrom.secretKeyRef", n, m), "secrets are files: a variable is seen by every child and every dump")
+			wrong(at+"secretKeyRef", "secrets are files: a variable is seen by every child and every dump")
+		}
+		if e.ValueFrom != nil && e.ValueFrom.ConfigMapKeyRef != nil {
+			if r := e.ValueFrom.ConfigMapKeyRef; !i.configured(r.Name, r.Key) {
+				wrong(at+"configMapKeyRef", "no ConfigMap %q with a key %q", r.Name, r.Key)
+			}
 		}
 	}
 	for m, v := range p.Spec.Volumes {
@@ -92,6 +98,16 @@ func (i *inventory) checkReferences(p pod, n int, c corev1.Container) []Problem 
 		}
 	}
 	return problems
+}
+
+// configured reports whether the config map is there and has the key.
+func (i *inventory) configured(name, key string) bool {
+	for _, c := range i.configs {
+		if _, ok := c.Data[key]; ok && c.Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // secret reports whether something here makes a secret of that name.
