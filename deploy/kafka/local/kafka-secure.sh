@@ -117,11 +117,12 @@ scram_users() {
 	done
 }
 
-# wanted prints what is to be allowed, a line for each user and resource.
+# wanted prints what is to be allowed, a line for each user and resource. What the
+# environment says to our binaries is for whoever runs them later.
 wanted() {
 	local each
 	for each in "${services[@]}"; do
-		"$bin/$each" manifest | awk -v user="$each" '
+		env -i PATH="$PATH" "$bin/$each" manifest | awk -v user="$each" '
 			/^permissions/ { on = 1; next }
 			on && NF { printf "%s %s %s", user, $1, $2; for (i = 3; i <= NF; i++) printf " %s", $i; print "" }'
 	done
