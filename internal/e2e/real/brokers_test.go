@@ -96,7 +96,7 @@ func startOnCluster(t *testing.T) *replaying {
 	if cluster.Size() < 3 {
 		testbed.Skip(t, "kafka", fmt.Sprintf("needs three brokers, and there are %d", cluster.Size()))
 	}
-	r := startReplay(t, shop.Config{Cluster: cluster, Registry: testbed.Registry(t)}, 2000)
+	r := startReplay(t, shop.Config{Cluster: cluster, Registry: testbed.Registry(t)}, 10_000)
 	for _, service := range shop.Services() {
 		r.Start(service)
 	}
