@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"firehose/internal/deadletter"
+	"firehose/internal/e2e/figures"
 	"firehose/internal/kafka"
 	"firehose/producer/cdnow"
 	"firehose/schemas"
@@ -90,7 +91,7 @@ func logOfCleanRun(t *testing.T, data string) (dir string) {
 // positions are the ends of the logs, which it returns.
 func wantUndisturbed(t *testing.T, dir, data string) map[string]logOf {
 	t.Helper()
-	if diff := cmp.Diff(wantFigures(t, data), readFigures(t, dir)); diff != "" {
+	if diff := cmp.Diff(figures.Of(t, data), readFigures(t, dir)); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(cleanRunOf(t, data).hashes(t), hashes(t, dir)); diff != "" {
@@ -106,7 +107,7 @@ func TestCleanRun(t *testing.T) {
 	run := cleanRunOf(t, "cdnow")
 	dir, s := run.dir, run.summary
 	t.Logf("%d events applied by every service in %s", s.Sent.Events, run.took.Round(time.Millisecond))
-	want := figures{
+	want := figures.Figures{
 		Orders: 69_659, OrdersShipped: 69_659, Customers: 23_570, UnitsSold: 167_881,
 		Revenue: -250_031_563, Cash: 250_031_563, Ledger: 278_636,
 	}
@@ -222,7 +223,7 @@ func TestKilledAfterDeadLetter(t *testing.T) {
 	p.wantKilled(p.wait())
 	devUntilIdle(t, dir, "--replay", data)
 
-	if diff := cmp.Diff(wantFigures(t, data), readFigures(t, dir)); diff != "" {
+	if diff := cmp.Diff(figures.Of(t, data), readFigures(t, dir)); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(cleanRunOf(t, data).hashes(t), hashes(t, dir)); diff != "" {

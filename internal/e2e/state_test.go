@@ -5,105 +5,40 @@ import (
 	"path/filepath"
 	"testing"
 
-	_ "modernc.org/sqlite" // the driver that reads what the services left
-
 	"firehose"
 	"firehose/consumers/billing"
 	"firehose/consumers/inventory"
 	"firehose/consumers/replicator"
+	"firehose/internal/e2e/figures"
 	"firehose/internal/kafka"
 	"firehose/internal/kafka/embedded"
-	"firehose/producer"
 	"firehose/schemas"
 )
 
-// figures are what the stores say. All of them are sums and counts, so that an
-// event applied twice, or not at all, shows.
-type figures struct {
-	Orders, OrdersShipped, Customers int64 // replicator
-	UnitsSold, OnHand                int64 // inventory
-	Revenue, Cash, Receivable, Sum   int64 // billing
-	Ledger, OpenOrders               int64
-}
-
-// wantFigures folds the data set by hand.
-func wantFigures(t *testing.T, dataset string) figures {
-	t.Helper()
-	d, err := producer.DatasetNamed(dataset)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f figures
-	for _, e := range d.Events() {
-		switch v := e.Data.(type) {
-		case *schemas.Customer:
-			f.Customers++
-		case *schemas.Order:
-			if v.Version == 3 {
-				f.Orders++
-				f.OrdersShipped++
-				f.Revenue -= v.TotalCents
-				f.Ledger += 2
-			}
-		case *schemas.Payment:
-			f.Cash += v.AmountCents
-			f.Ledger += 2
-		case *schemas.StockMovement:
-			f.OnHand += v.Quantity
-			if v.Reason == schemas.MovementReasonSold {
-				f.UnitsSold -= v.Quantity
-			}
-		}
-	}
-	f.Receivable = -f.Revenue - f.Cash
-	return f
+// storeOf is what the service of a run in dir has as its --store.
+func storeOf(dir, service string) string {
+	return "sqlite:" + filepath.Join(dir, service+".db")
 }
 
 // readFigures asks the databases that a run left.
-func readFigures(t *testing.T, dir string) figures {
+func readFigures(t *testing.T, dir string) figures.Figures {
 	t.Helper()
-	var f figures
-	query(t, dir, "replicator", "SELECT COUNT(*), SUM(version = 3) FROM shop_orders", &f.Orders, &f.OrdersShipped)
-	query(t, dir, "replicator", "SELECT COUNT(*) FROM shop_customers", &f.Customers)
-	query(t, dir, "inventory", "SELECT SUM(units_sold), SUM(on_hand) FROM stock", &f.UnitsSold, &f.OnHand)
-	query(t, dir, "billing", `SELECT SUM(cents) FILTER (WHERE account = 'revenue'), SUM(cents) FILTER (WHERE account = 'cash'),
-		SUM(cents) FILTER (WHERE account = 'receivable'), SUM(cents) FROM balances`, &f.Revenue, &f.Cash, &f.Receivable, &f.Sum)
-	query(t, dir, "billing", "SELECT COUNT(*) FROM ledger", &f.Ledger)
-	query(t, dir, "billing", `SELECT COUNT(*) FROM (SELECT 1 FROM ledger WHERE account = 'receivable'
-		GROUP BY order_id HAVING SUM(cents) <> 0)`, &f.OpenOrders)
-	return f
+	return figures.Read(t, func(service string) string { return storeOf(dir, service) })
 }
 
-// query reads one row of a service's database.
-func query(t *testing.T, dir, service, statement string, to ...any) {
+// query reads a number from a service's database.
+func query(t *testing.T, dir, service, statement string, to *int64) {
 	t.Helper()
-	for i := range to {
-		to[i] = &nullable{to: to[i].(*int64)}
-	}
 	db := openDB(t, dir, service)
 	defer db.Close()
-	if err := db.QueryRowContext(t.Context(), statement).Scan(to...); err != nil {
+	if err := db.QueryRowContext(t.Context(), statement).Scan(to); err != nil {
 		t.Fatalf("%s: %s: %v", service, statement, err)
 	}
 }
 
 func openDB(t *testing.T, dir, service string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, service+".db")+"?mode=ro")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return db
-}
-
-// nullable reads the sum of no rows as 0.
-type nullable struct{ to *int64 }
-
-func (n *nullable) Scan(v any) error {
-	var i sql.NullInt64
-	err := i.Scan(v)
-	*n.to = i.Int64
-	return err
+	return figures.Open(t, storeOf(dir, service))
 }
 
 // services are the ones that firehose dev runs.
@@ -117,7 +52,7 @@ func hashes(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	for _, s := range services() {
-		instance, err := s.Open(t.Context(), firehose.Config{Store: "sqlite:" + filepath.Join(dir, s.Name+".db")})
+		instance, err := s.Open(t.Context(), firehose.Config{Store: storeOf(dir, s.Name)})
 		if err != nil {
 			t.Fatal(err)
 		}

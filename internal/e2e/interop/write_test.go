@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"firehose/internal/e2e/figures"
 	"firehose/internal/testbed"
 	"firehose/internal/testbed/shop"
 	"firehose/schemas"
@@ -87,7 +88,7 @@ type row struct {
 
 func rows(t *testing.T, store string) map[string]row {
 	t.Helper()
-	db := shop.OpenStore(t, store)
+	db := figures.Open(t, store)
 	defer db.Close()
 	found, err := db.QueryContext(t.Context(), `SELECT order_id, version, status, units, total_cents,
 		CASE WHEN note = 'schön verpackt 🎁' THEN 1 ELSE 0 END FROM shop_orders`)

@@ -12,6 +12,7 @@ import (
 	"firehose/consumers/billing"
 	"firehose/consumers/inventory"
 	"firehose/consumers/replicator"
+	"firehose/internal/e2e/figures"
 	"firehose/internal/kafka"
 	"firehose/internal/offsets"
 )
@@ -54,7 +55,7 @@ func (s *Shop) Ends(name string) (map[Partition]int64, error) {
 
 // Positions are those in a service's store.
 func (s *Shop) Positions(service string) (map[Partition]int64, error) {
-	db := OpenStore(s.t, s.stores[service])
+	db := figures.Open(s.t, s.stores[service])
 	defer db.Close()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
@@ -154,4 +155,15 @@ func Hash(t *testing.T, name, store string) string {
 		t.Fatal(err)
 	}
 	return hash
+}
+
+// WantFigures compares what the stores say with the data set folded by hand.
+func (s *Shop) WantFigures(dataset string) {
+	s.t.Helper()
+	got := figures.Read(s.t, s.Store)
+	if diff := cmp.Diff(figures.Of(s.t, dataset), got); diff != "" {
+		s.t.Errorf("figures (-want +got):\n%s", diff)
+	}
+	s.t.Logf("%s: %d orders at version 3, %d units sold, revenue %d, receivable %d",
+		dataset, got.OrdersShipped, got.UnitsSold, got.Revenue, got.Receivable)
 }

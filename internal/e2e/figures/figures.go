@@ -1,11 +1,12 @@
-package shop
+// Package figures says what the shop's stores hold, in a few sums, and what a data
+// set must lead to.
+package figures
 
 import (
 	"database/sql"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	_ "github.com/jackc/pgx/v5/stdlib" // the drivers that read what the services left
 	_ "modernc.org/sqlite"
 
@@ -22,8 +23,8 @@ type Figures struct {
 	Ledger, OpenOrders               int64
 }
 
-// FiguresOf folds a data set by hand.
-func FiguresOf(t *testing.T, dataset string) Figures {
+// Of folds a data set by hand.
+func Of(t *testing.T, dataset string) Figures {
 	t.Helper()
 	d, err := producer.DatasetNamed(dataset)
 	if err != nil {
@@ -55,9 +56,9 @@ func FiguresOf(t *testing.T, dataset string) Figures {
 	return f
 }
 
-// ReadFigures asks the services' databases, which are SQLite's or PostgreSQL's:
+// Read asks the services' databases, which are SQLite's or PostgreSQL's:
 // store says for each service what its --store was told.
-func ReadFigures(t *testing.T, store func(service string) string) Figures {
+func Read(t *testing.T, store func(service string) string) Figures {
 	t.Helper()
 	var f Figures
 	ask := func(service, statement string, to ...any) {
@@ -65,7 +66,7 @@ func ReadFigures(t *testing.T, store func(service string) string) Figures {
 		for i := range to {
 			to[i] = &nullable{to: to[i].(*int64)}
 		}
-		db := OpenStore(t, store(service))
+		db := Open(t, store(service))
 		defer db.Close()
 		if err := db.QueryRowContext(t.Context(), statement).Scan(to...); err != nil {
 			t.Fatalf("%s: %s: %v", service, statement, err)
@@ -82,19 +83,8 @@ func ReadFigures(t *testing.T, store func(service string) string) Figures {
 	return f
 }
 
-// WantFigures compares what the stores say with the data set folded by hand.
-func (s *Shop) WantFigures(dataset string) {
-	s.t.Helper()
-	got := ReadFigures(s.t, s.Store)
-	if diff := cmp.Diff(FiguresOf(s.t, dataset), got); diff != "" {
-		s.t.Errorf("figures (-want +got):\n%s", diff)
-	}
-	s.t.Logf("%s: %d orders at version 3, %d units sold, revenue %d, receivable %d",
-		dataset, got.OrdersShipped, got.UnitsSold, got.Revenue, got.Receivable)
-}
-
-// OpenStore opens what a --store names, SQLite's to be read only.
-func OpenStore(t *testing.T, store string) *sql.DB {
+// Open opens what a --store names, SQLite's to be read only.
+func Open(t *testing.T, store string) *sql.DB {
 	t.Helper()
 	driver, source := "pgx", store
 	if path, ok := strings.CutPrefix(store, "sqlite:"); ok {
