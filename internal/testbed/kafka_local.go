@@ -84,8 +84,10 @@ func runLocal(script string, env []string, args ...string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(out.Name())
-	defer out.Close()
+	defer func() {
+		out.Close()
+		_ = os.Remove(out.Name()) // a leftover in the temporary folder harms nobody
+	}()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = apart()
 	if err := cmd.Run(); err != nil {

@@ -87,4 +87,39 @@ func TestInstancesComeAndGo(t *testing.T) {
 	r.awaitMembers(third)
 	r.finish()
 	r.wantAll()
+	for _, p := range third {
+		p.Terminate()
+	}
+	r.WantRebuiltAlike()
+}
+
+// An instance that stands still for longer than its session has lost its
+// partitions without knowing, and what it was about to write with them.
+func TestInstanceFrozen(t *testing.T) {
+	r := startReplay(t, shop.Config{
+		Cluster: testbed.KafkaAlone(t), Registry: testbed.Registry(t),
+		Store: func(string) string { return testbed.Postgres(t) },
+	}, 10_000)
+	var frozen, others []*shop.Process
+	for _, service := range shop.Services() {
+		frozen, others = append(frozen, r.Start(service)), append(others, r.Start(service))
+	}
+	all := append(frozen[:len(frozen):len(frozen)], others...)
+	r.awaitMembers(all)
+	r.advance()
+	for _, p := range frozen {
+		p.Freeze()
+	}
+	r.awaitMembers(others)
+	r.advance()
+	for _, p := range frozen {
+		p.Thaw()
+	}
+	r.awaitMembers(all)
+	r.finish()
+	r.wantAll()
+	for _, p := range all {
+		p.Terminate()
+	}
+	r.WantRebuiltAlike()
 }
