@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"firehose/internal/failpoint"
+	"firehose/internal/kafka"
 	"firehose/internal/service"
 )
 
@@ -44,7 +45,8 @@ func (p Program) Main() { os.Exit(service.Main(context.Background(), p.Command()
 // others.
 func (p Program) Command() *service.Command {
 	var (
-		cluster  service.Kafka
+		cluster  service.Cluster
+		registry service.Registry
 		admin    service.Admin
 		shutdown service.Shutdown
 		log      service.Log
@@ -52,6 +54,10 @@ func (p Program) Command() *service.Command {
 	)
 	flags := func(f *service.Flags) {
 		cluster.Register(f)
+		registry.Register(f)
+		f.StringVar(&cfg.Kafka.Rack, "rack", "", "`zone` of this instance, so that it reads from the closest replica: cheaper across zones, a little later")
+		f.StringVar(&cfg.Kafka.GroupProtocol, "group-protocol", kafka.ClassicGroup,
+			"`protocol` of the group: classic, or consumer (KIP-848, Kafka 4.0 and later: rebalances stop nobody else, and take at least a heartbeat of 5 s)")
 		f.StringVar(&cfg.Group, "group", p.Name, "consumer `group`, and so the names of its dead-letter topics")
 		f.Short("G", "group")
 		if p.Flags != nil {
@@ -59,7 +65,9 @@ func (p Program) Command() *service.Command {
 		}
 	}
 	made := func() (Service, error) {
-		cfg.Brokers, cfg.Registry = cluster.Brokers, cluster.Registry
+		cfg.Brokers, cfg.Registry = cluster.Brokers, registry.URLs
+		cfg.Kafka.ClientID, cfg.Kafka.TLS, cfg.Kafka.SASL = cluster.ClientID, TLS(cluster.TLS), SASL(cluster.SASL)
+		cfg.RegistryAccess = RegistryAccess(registry.Access)
 		s, err := p.Service()
 		if err != nil {
 			return Service{}, &service.UsageError{Err: err}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"firehose/internal/codec"
 	"firehose/internal/kafka"
 )
 
@@ -41,7 +40,7 @@ func (s *Service) Manifest(ctx context.Context, cfg Config) (*Manifest, error) {
 		return nil, err
 	}
 	cfg.defaults(s.Name)
-	registry, err := codec.NewRegistry(codec.RegistryConfig{URLs: cfg.Registry})
+	registry, err := cfg.RegistryAccess.open(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("service %s: registry: %w", s.Name, err)
 	}

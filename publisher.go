@@ -106,6 +106,9 @@ type PublisherConfig struct {
 	Brokers  []string // host:port; default 127.0.0.1:9092
 	Registry []string // URLs of one schema registry; default http://127.0.0.1:8081
 
+	Kafka          KafkaAccess    // default: neither TLS nor a login
+	RegistryAccess RegistryAccess // default: none
+
 	MaxRecords int           // events not yet answered; default 10,000
 	MaxBytes   int64         // the same in bytes; default 64 MiB
 	Timeout    time.Duration // an event not answered by then is answered unknown; default 30s
@@ -129,11 +132,11 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	}
 	at := Config{Brokers: cfg.Brokers, Registry: cfg.Registry, Log: cfg.Log}
 	at.defaults("publisher")
-	registry, err := codec.NewRegistry(codec.RegistryConfig{URLs: at.Registry})
+	registry, err := cfg.RegistryAccess.open(at.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("publisher: registry: %w", err)
 	}
-	client, err := kafka.NewClient(kafka.Config{Brokers: at.Brokers, ClientID: "firehose-publisher", Log: at.Log})
+	client, err := kafka.NewClient(cfg.Kafka.config(at.Brokers, "firehose-publisher", at.Log))
 	if err != nil {
 		registry.Close()
 		return nil, fmt.Errorf("publisher: %w", err)

@@ -46,6 +46,9 @@ type Config struct {
 
 	Group string // consumer group; default the service's name
 
+	Kafka          KafkaAccess    // default: neither TLS nor a login
+	RegistryAccess RegistryAccess // default: none
+
 	BreakerPause   time.Duration // rest after too many records set aside in a row; default 30s
 	SchemaPatience time.Duration // how long an unknown schema is asked for again; default 5s
 
@@ -102,7 +105,7 @@ func (s *Service) Open(ctx context.Context, cfg Config) (*Instance, error) {
 		return nil, err
 	}
 	cfg.defaults(s.Name)
-	registry, err := codec.NewRegistry(codec.RegistryConfig{URLs: cfg.Registry})
+	registry, err := cfg.RegistryAccess.open(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("service %s: registry: %w", s.Name, err)
 	}
@@ -162,7 +165,7 @@ func (i *Instance) open(ctx context.Context, s *Service, cfg Config) error {
 	i.store = opened.database
 	i.engine, err = consume.New(consume.Config{
 		Group:          cfg.Group,
-		Kafka:          kafka.Config{Brokers: cfg.Brokers, ClientID: cfg.Group, Log: cfg.Log},
+		Kafka:          cfg.Kafka.config(cfg.Brokers, cfg.Group, cfg.Log),
 		Handlers:       handlers,
 		Alone:          opened.alone,
 		Appliers:       opened.appliers,

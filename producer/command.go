@@ -39,14 +39,18 @@ func newCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
 
 // connection is what every command needs to publish.
 type connection struct {
-	kafka   service.Kafka
-	schemas string
-	source  string
-	timeout time.Duration
+	cluster     service.Cluster
+	registry    service.Registry
+	compression string
+	schemas     string
+	source      string
+	timeout     time.Duration
 }
 
 func (c *connection) register(f *service.Flags) {
-	c.kafka.Register(f)
+	c.cluster.Register(f)
+	c.registry.Register(f)
+	f.StringVar(&c.compression, "compression", "lz4", "`codec` of what is produced: none, gzip, snappy, lz4 or zstd; zstd is smaller and costs more processor time")
 	registerSchemas(f, &c.schemas)
 	f.StringVar(&c.source, "source", DefaultSource, "`ce_source` of events that name none")
 	f.DurationVar(&c.timeout, "timeout", 15*time.Second, "`time` after which an event's outcome is reported as unknown")
@@ -82,11 +86,13 @@ func (c *connection) open(reg prometheus.Registerer, log *slog.Logger) (*opened,
 	if err != nil {
 		return nil, err
 	}
-	registry, err := codec.NewRegistry(codec.RegistryConfig{URLs: c.kafka.Registry})
+	registry, err := codec.NewRegistry(c.registry.Config())
 	if err != nil {
 		return nil, fmt.Errorf("--registry: %w", err)
 	}
-	client, err := kafka.NewClient(kafka.Config{Brokers: c.kafka.Brokers, ClientID: "firehose-producer", Log: log})
+	cfg := c.cluster.Config("firehose-producer", log)
+	cfg.Compression = c.compression
+	client, err := kafka.NewClient(cfg)
 	if err != nil {
 		registry.Close()
 		return nil, err

@@ -22,6 +22,8 @@ type RegistryConfig struct {
 	// URLs are the registry's addresses, all of one registry; the next is asked
 	// when one is away. Without a scheme http:// is meant. At least one.
 	URLs []string
+	// Access is how the client shows who it is; default: it does not.
+	Access RegistryAccess
 	// Timeout bounds each request; default 5 s.
 	Timeout time.Duration
 	// UnknownTTL is how long the answer "unknown" is believed; default 10 s.
@@ -51,6 +53,9 @@ func (c *RegistryConfig) validate() error {
 		urls[i] = strings.TrimRight(u.String(), "/")
 	}
 	c.URLs = urls
+	if err := c.Access.validate(urls); err != nil {
+		return err
+	}
 	if c.Timeout < 0 || c.UnknownTTL < 0 || c.MaxAnswer < 0 {
 		return errors.New("registry timeout, unknown TTL and maximum answer: want 0 (the default) or more")
 	}
@@ -104,9 +109,16 @@ func NewRegistry(cfg RegistryConfig) (*Registry, error) {
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	var err error
+	if transport.TLSClientConfig, err = cfg.Access.tls(); err != nil {
+		return nil, err
+	}
 	r := &Registry{
-		cfg:  cfg,
-		http: &http.Client{Transport: &boundedTransport{next: transport, max: cfg.MaxAnswer}},
+		cfg: cfg,
+		http: &http.Client{
+			Transport:     &authorizedTransport{next: &boundedTransport{next: transport, max: cfg.MaxAnswer}, access: cfg.Access},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 		stop: make(chan struct{}),
 	}
 	for _, u := range cfg.URLs {

@@ -70,6 +70,9 @@ func classify(err error, address string) error {
 	if answer.ErrorCode != 0 && answer.ErrorCode != answer.StatusCode {
 		reason += fmt.Sprintf(" (%d)", answer.ErrorCode)
 	}
+	if answer.StatusCode == http.StatusUnauthorized {
+		reason += ", wrong user, password or token"
+	}
 	if answer.ErrorCode != 0 && answer.Message != "" {
 		reason += ": " + clip(answer.Message, maxReason)
 	}

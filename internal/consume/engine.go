@@ -70,6 +70,8 @@ type Engine struct {
 	wakeTime time.Time // when wake fires; zero when it does not
 	stopping bool
 	joined   bool
+	denied   string    // what the brokers refuse, "" for nothing
+	deniedAt time.Time // when they did so last
 }
 
 // New builds an engine over a store and connects nothing yet.
@@ -102,7 +104,7 @@ func New(cfg Config, s Store) (*Engine, error) {
 // wait until the engine has it.
 func (e *Engine) connect() error {
 	topics := slices.Sorted(maps.Keys(e.handlers))
-	opts := append(e.groupOptions(topics), kgo.WithContext(e.life))
+	opts := append(append(e.groupOptions(topics), kafka.GroupOptions(e.cfg.Kafka)...), kgo.WithContext(e.life))
 	client, err := kafka.NewClient(e.cfg.Kafka, append(opts, e.cfg.ClientOptions...)...)
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
@@ -154,6 +156,8 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 		})
 	}
 	g.Go(func() error { return e.mirror.Run(fetch, e.cfg.MirrorEvery) })
+	g.Go(func() error { return e.checkAccess(fetch) })
+	g.Go(func() error { return e.watchAccess(fetch) })
 	if e.cfg.Alone {
 		g.Go(func() error { return e.stayAlone(fetch) })
 	}

@@ -208,6 +208,9 @@ func (e *Engine) revoked(ctx context.Context, _ *kgo.Client, taken map[string][]
 // lost forgets partitions that are already somebody else's. Nothing of them is
 // committed; a transaction in flight is fenced by its compare-and-set.
 func (e *Engine) lost(_ context.Context, _ *kgo.Client, taken map[string][]int32) {
+	if len(taken) == 0 {
+		return // also before this member is connected
+	}
 	e.mirror.Drop(taken)
 	e.forget(taken, false)
 }

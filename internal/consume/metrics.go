@@ -23,6 +23,7 @@ import (
 //	firehose_lag_records{topic,partition}            records between the position and the last stable offset
 //	firehose_lag_seconds{topic,partition}            age since sending of the oldest record not yet applied
 //	firehose_fenced_total                            transactions that a position refused
+//	firehose_access_denied                           1 while the brokers refuse what this member wants
 //	kafka_consumergroup_lag{consumergroup,topic,partition}  as kafka_exporter calls it
 type metrics struct {
 	appliedTotal *prometheus.CounterVec
@@ -36,6 +37,7 @@ type metrics struct {
 	partitions   prometheus.Gauge
 	stateGauge   *prometheus.GaugeVec
 	fenced       prometheus.Counter
+	denied       prometheus.Gauge
 
 	counts counts
 }
@@ -67,7 +69,9 @@ func newMetrics(reg prometheus.Registerer, group string) *metrics {
 		fenced: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "firehose_fenced_total", Help: "Transactions that a moved position refused."}),
 	}
-	reg.MustRegister(m.appliedTotal, m.skipped, m.conflicts, m.deadLetters, m.batchEvents, m.applySeconds,
+	m.denied = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "firehose_access_denied", Help: "1 while the brokers refuse what this member wants: a login, or a permission."})
+	reg.MustRegister(m.denied, m.appliedTotal, m.skipped, m.conflicts, m.deadLetters, m.batchEvents, m.applySeconds,
 		m.endToEnd, m.rebalances, m.partitions, m.stateGauge, m.fenced)
 	return m
 }

@@ -21,6 +21,7 @@ const (
 	PausedSchema    State = "paused_schema"     // a burst of unknown schemas
 	PausedBreaker   State = "paused_breaker"    // a burst of records set aside
 	PausedDLT       State = "paused_deadletter" // the dead letter is not acknowledged
+	PausedAccess    State = "paused_access"     // the brokers do not let this member read it
 	StoppedBelowLog State = "stopped_below_log" // the position is older than what the log still holds
 	StoppedPastEnd  State = "stopped_past_end"  // the position is beyond the log's end: it was truncated or is another log
 	StoppedRecreate State = "stopped_topic_recreated"

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"firehose/internal/failpoint"
+	"firehose/internal/kafka"
 	"firehose/internal/offsets"
 )
 
@@ -31,12 +32,22 @@ func (e *Engine) poll(ctx context.Context) error {
 		}
 		failpoint.Hit("after-poll")
 		errored := false
+		var refused error
 		fetches.EachError(func(topic string, partition int32, err error) {
-			if !errors.Is(err, context.Canceled) {
-				errored = true
-				e.fetchFailed(offsets.Partition{Topic: topic, ID: partition}, err)
+			if errors.Is(err, context.Canceled) {
+				return
 			}
+			errored = true
+			id := offsets.Partition{Topic: topic, ID: partition}
+			if denied := kafka.Explain(err); errors.Is(denied, kafka.ErrDenied) {
+				refused = errors.Join(refused, e.refuse(id, denied))
+				return
+			}
+			e.fetchFailed(id, err)
 		})
+		if refused != nil {
+			return refused
+		}
 		e.mu.Lock()
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) { e.enqueue(f) })
 		e.mu.Unlock()
@@ -85,6 +96,9 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 	p.end = max(p.end, f.LastStableOffset)
 	if len(f.Records) == 0 {
 		return
+	}
+	if p.state == PausedAccess {
+		e.setState(p, Active, "")
 	}
 	c := &chunk{records: f.Records, events: make([]Event, len(f.Records))}
 	for _, r := range f.Records {

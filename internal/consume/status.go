@@ -52,12 +52,15 @@ var ErrNotReady = errors.New("not ready")
 // it is paused or stopped; otherwise the error names each and why.
 func (e *Engine) Ready() error {
 	e.mu.Lock()
-	joined := e.joined
+	joined, denied := e.joined, e.denied
 	e.mu.Unlock()
 	if !joined {
 		return fmt.Errorf("%w: group %s: not joined", ErrNotReady, e.cfg.Group)
 	}
 	var reasons []string
+	if denied != "" {
+		reasons = append(reasons, denied)
+	}
 	for _, s := range e.Status() {
 		if s.State != Active {
 			reasons = append(reasons, fmt.Sprintf("%s %s", s.Position.Of(), s.State))

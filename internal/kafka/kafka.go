@@ -26,6 +26,17 @@ const DefaultBroker = "127.0.0.1:9092"
 type Config struct {
 	Brokers  []string // host:port of some of the brokers; default DefaultBroker
 	ClientID string   // what brokers log and quotas are set for; default "firehose"
+	Rack     string   // where this client is, so that it reads from the closest replica; default unknown
+	TLS      TLS      // default: none
+	SASL     SASL     // default: none
+
+	// Compression of what is produced: none, gzip, snappy, lz4 or zstd. Default
+	// lz4; docs/adr/0005-compression.md says why.
+	Compression string
+	// GroupProtocol of a consumer: "classic", the default, whose members agree
+	// on the assignment (cooperative-sticky), or "consumer", where the broker
+	// makes it (KIP-848; Kafka 4.0 and later).
+	GroupProtocol string
 
 	DialTimeout    time.Duration // one connection attempt; default 5s
 	RequestTimeout time.Duration // one request's answer, beyond what the broker may itself wait; default 10s
@@ -56,6 +67,8 @@ func (cfg *Config) setDefaults() {
 		cfg.Brokers = []string{DefaultBroker}
 	}
 	or(&cfg.ClientID, "firehose")
+	or(&cfg.Compression, "lz4")
+	or(&cfg.GroupProtocol, ClassicGroup)
 	or(&cfg.DialTimeout, 5*time.Second)
 	or(&cfg.RequestTimeout, 10*time.Second)
 	or(&cfg.DeliveryTimeout, 30*time.Second)
@@ -84,7 +97,12 @@ func (cfg *Config) validate() error {
 			return fmt.Errorf("brokers: %q: want host:port", addr)
 		}
 	}
+	if _, ok := compressions[cfg.Compression]; !ok {
+		return fmt.Errorf("compression %q: want none, gzip, snappy, lz4 or zstd", cfg.Compression)
+	}
 	switch {
+	case cfg.GroupProtocol != ClassicGroup && cfg.GroupProtocol != ConsumerGroup:
+		return fmt.Errorf("group protocol %q: want %s or %s", cfg.GroupProtocol, ClassicGroup, ConsumerGroup)
 	case cfg.DialTimeout < 0 || cfg.RequestTimeout < 0 || cfg.DeliveryTimeout < time.Second:
 		return errors.New("timeouts: want positive ones, and a delivery timeout of at least 1s")
 	case cfg.RetryBackoff < time.Millisecond:
@@ -103,6 +121,17 @@ func (cfg *Config) validate() error {
 	return nil
 }
 
+// The group protocols.
+const (
+	ClassicGroup  = "classic"
+	ConsumerGroup = "consumer"
+)
+
+var compressions = map[string]kgo.CompressionCodec{
+	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+}
+
 // NewClient returns a client whose memory and waits are bounded. As a producer
 // it is idempotent, waits for all in-sync replicas, does not linger, and puts a
 // key where Java's client does. opts come last, so they can add and override.
@@ -112,11 +141,14 @@ func NewClient(cfg Config, opts ...kgo.Opt) (*kgo.Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("kafka configuration: %w", err)
 	}
+	security, err := cfg.security()
+	if err != nil {
+		return nil, fmt.Errorf("kafka configuration: %w", err)
+	}
 	doubt := new(Doubt)
 	base := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.ClientID(cfg.ClientID),
-		kgo.DialTimeout(cfg.DialTimeout),
 		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
 		kgo.WithHooks(doubt),
 		kgo.RetryBackoffFn(doubt.backoff(cfg.RetryBackoff)),
@@ -127,6 +159,7 @@ func NewClient(cfg Config, opts ...kgo.Opt) (*kgo.Client, error) {
 		kgo.MetadataMinAge(500 * time.Millisecond),
 
 		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerBatchCompression(compressions[cfg.Compression]),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // murmur2, as Java
 		kgo.ProducerLinger(0),                                // batches form while a request is in flight
 		kgo.ProduceRequestTimeout(cfg.RequestTimeout),
@@ -142,7 +175,13 @@ func NewClient(cfg Config, opts ...kgo.Opt) (*kgo.Client, error) {
 		// same, so that consumers cannot get stuck: leave room for one.
 		kgo.BrokerMaxReadBytes(max(2*cfg.MaxFetchBytes, cfg.MaxFetchBytes+16<<20)),
 	}
-	client, err := kgo.NewClient(append(base, opts...)...)
+	if cfg.Rack != "" {
+		base = append(base, kgo.Rack(cfg.Rack))
+	}
+	if !cfg.TLS.enabled() && !cfg.SASL.enabled() {
+		base = append(base, kgo.DialTimeout(cfg.DialTimeout)) // a dialer of ours has its own
+	}
+	client, err := kgo.NewClient(append(append(base, security...), opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}

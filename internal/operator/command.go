@@ -49,20 +49,13 @@ func Command(s Streams, more ...*service.Command) *service.Command {
 // somebody waits for should say soon that nobody is there.
 const answerTime = 5 * time.Second
 
-// brokers is the flag --brokers.
-type brokers []string
+// brokers are the flags of a cluster.
+type brokers struct{ service.Cluster }
 
-func (b *brokers) register(f *service.Flags) {
-	f.List((*[]string)(b), "brokers", []string{service.DefaultBrokers}, "`addresses` of Kafka brokers, comma-separated")
-	f.Short("b", "brokers")
-}
-
-func (b brokers) config() kafka.Config {
-	return kafka.Config{Brokers: b, ClientID: "firehose-operator"}
-}
+func (b *brokers) config() kafka.Config { return b.Config("firehose-operator", nil) }
 
 // open returns a client that has reached a broker.
-func (b brokers) open(ctx context.Context) (*kafka.Client, error) {
+func (b *brokers) open(ctx context.Context) (*kafka.Client, error) {
 	client, err := kafka.NewClient(b.config())
 	if err != nil {
 		return nil, err
@@ -71,20 +64,16 @@ func (b brokers) open(ctx context.Context) (*kafka.Client, error) {
 	defer cancel()
 	if err := client.Ping(first); err != nil {
 		client.Close()
-		return nil, fmt.Errorf("brokers %s: %w", strings.Join(b, ","), err)
+		return nil, fmt.Errorf("brokers %s: %w", strings.Join(b.Brokers, ","), kafka.Explain(err))
 	}
 	return client, nil
 }
 
-// registry is the flag --registry.
-type registry []string
+// registry are the flags of a schema registry.
+type registry struct{ service.Registry }
 
-func (r *registry) register(f *service.Flags) {
-	f.List((*[]string)(r), "registry", []string{service.DefaultRegistry}, "`URLs` of the schema registry, comma-separated")
-}
-
-func (r registry) open() (*codec.Registry, error) {
-	reg, err := codec.NewRegistry(codec.RegistryConfig{URLs: r})
+func (r *registry) open() (*codec.Registry, error) {
+	reg, err := codec.NewRegistry(r.Config())
 	if err != nil {
 		return nil, &service.UsageError{Err: err}
 	}

@@ -30,7 +30,7 @@ func decodeCommand(s Streams) *service.Command {
 			"counted from 1, and the exit code is 1 at the end.",
 		Example: "kcat -C -e -q -b 127.0.0.1:9092 -t shop.orders -f '%R%s' | firehose decode",
 		Register: func(f *service.Flags) {
-			c.registry.register(f)
+			c.registry.Register(f)
 		},
 		Run: c.run,
 	}

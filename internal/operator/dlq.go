@@ -61,7 +61,7 @@ func dlqListCommand(s Streams) *service.Command {
 			"partition and offset, however often it was set aside.",
 		Example: "firehose dlq list\nfirehose dlq list --group billing -J",
 		Register: func(f *service.Flags) {
-			c.brokers.register(f)
+			c.brokers.Register(f)
 			f.StringVar(&c.group, "group", "", "`group` whose dead letters to count; default is all")
 			f.Short("G", "group")
 			registerJSON(f, &c.json)
@@ -172,8 +172,8 @@ func dlqShowCommand(s Streams) *service.Command {
 			"headers hold none of it, this output does. A record set aside twice is shown once.",
 		Example: "firehose dlq show shop.orders.billing-dlt -c 5",
 		Register: func(f *service.Flags) {
-			c.brokers.register(f)
-			c.registry.register(f)
+			c.brokers.Register(f)
+			c.registry.Register(f)
 			registerRead(f, &c.partitions, &c.offset, "beginning", &c.count)
 			registerJSON(f, &c.json)
 		},

@@ -30,7 +30,7 @@ func lagCommand(s Streams) *service.Command {
 			"Without --group: all groups that this system's services committed for.",
 		Example: "firehose lag\nfirehose lag --group billing -J | jq 'select(.lag>0)'",
 		Register: func(f *service.Flags) {
-			c.brokers.register(f)
+			c.brokers.Register(f)
 			f.List(&c.groups, "group", nil, "`groups` to show, comma-separated")
 			f.Short("G", "group")
 			registerJSON(f, &c.json)

@@ -116,7 +116,7 @@ func schemasCheckCommand(s Streams) *service.Command {
 			"with 1 when something does not fit. It changes nothing.",
 		Example: "firehose schemas check --schemas ./schemas/shop\nfirehose schemas check --offline",
 		Register: func(f *service.Flags) {
-			c.registry.register(f)
+			c.registry.Register(f)
 			c.schemas.register(f)
 			f.BoolVar(&c.offline, "offline", false, "check the files only, without a registry")
 			registerJSON(f, &c.json)
@@ -220,7 +220,7 @@ func schemasRegisterCommand(s Streams) *service.Command {
 			"registers what is new, oldest version first. What is known already stays as it is.",
 		Example: "firehose schemas register --schemas ./schemas/shop",
 		Register: func(f *service.Flags) {
-			c.registry.register(f)
+			c.registry.Register(f)
 			c.schemas.register(f)
 			registerJSON(f, &c.json)
 		},
@@ -304,7 +304,7 @@ func schemasListCommand(s Streams) *service.Command {
 		Summary: "list what the registry holds",
 		Example: "firehose schemas list",
 		Register: func(f *service.Flags) {
-			c.registry.register(f)
+			c.registry.Register(f)
 			registerJSON(f, &c.json)
 		},
 		Run: c.run,

@@ -36,8 +36,8 @@ func tailCommand(s Streams) *service.Command {
 			"firehose tail shop.orders -p 3 -o beginning -c 10\n" +
 			"firehose tail shop.orders -f -J | jq .value.status",
 		Register: func(f *service.Flags) {
-			c.brokers.register(f)
-			c.registry.register(f)
+			c.brokers.Register(f)
+			c.registry.Register(f)
 			c.schemas.register(f)
 			registerRead(f, &c.partitions, &c.offset, "-10", &c.count)
 			f.BoolVar(&c.follow, "follow", false, "wait for more at the end, until Ctrl-C")

@@ -49,7 +49,7 @@ func topicsApplyCommand(s Streams) *service.Command {
 			"it would move keys.",
 		Example: "firehose topics apply\nbilling manifest -J | firehose topics apply --replication 3 -",
 		Register: func(f *service.Flags) {
-			c.brokers.register(f)
+			c.brokers.Register(f)
 			c.schemas.register(f)
 			f.IntVar(&c.replication, "replication", -1, "`copies` of each new topic, -1 for the cluster's default; 3 or more also ask for two in-sync ones")
 			registerJSON(f, &c.json)
@@ -244,8 +244,8 @@ func topicsListCommand(s Streams) *service.Command {
 			"counts the offsets that can be read; compaction and transactions leave gaps in them.",
 		Example: "firehose topics list\nfirehose topics list -J | jq -r 'select(.kind==\"entity\").topic'",
 		Register: func(f *service.Flags) {
-			c.brokers.register(f)
-			c.registry.register(f)
+			c.brokers.Register(f)
+			c.registry.Register(f)
 			c.schemas.register(f)
 			registerJSON(f, &c.json)
 		},

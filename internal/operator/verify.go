@@ -39,7 +39,7 @@ func schemasVerifyCommand(s Streams) *service.Command {
 			"Exits with 1 when anything differs.",
 		Example: "firehose schemas verify\nfirehose schemas verify --offline --schemas ./my-schemas --golden ./my-golden",
 		Register: func(f *service.Flags) {
-			c.registry.register(f)
+			c.registry.Register(f)
 			c.schemas.register(f)
 			f.StringVar(&c.golden, "golden", "", "`directory` of golden values, files TOPIC.vN.txt with lines of a name and hexadecimal digits; default is the shop's, built in")
 			f.BoolVar(&c.offline, "offline", false, "without a registry")

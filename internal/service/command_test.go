@@ -35,7 +35,7 @@ func run(t *testing.T, env []string, args ...string) call {
 	t.Helper()
 	var (
 		c        call
-		kafka    service.Kafka
+		kafka    service.Cluster
 		shutdown service.Shutdown
 		stdout   strings.Builder
 		stderr   strings.Builder

@@ -9,14 +9,14 @@
 // A command is a struct that registers its flags and runs:
 //
 //	type serve struct {
-//		kafka    service.Kafka
+//		cluster  service.Cluster
 //		admin    service.Admin
 //		log      service.Log
 //		shutdown service.Shutdown
 //	}
 //
 //	func (c *serve) register(f *service.Flags) {
-//		c.kafka.Register(f)
+//		c.cluster.Register(f)
 //		c.admin.Register(f)
 //		c.log.Register(f)
 //		c.shutdown.Register(f)
