@@ -20,8 +20,8 @@ type KafkaAccess struct {
 	// who has which partitions, or "consumer", where the broker says so (KIP-848;
 	// Kafka 4.0 and later). All instances of a service have the same.
 	GroupProtocol string
-	// Compression of what is published: "none", "gzip", "snappy", "lz4", the
-	// default, or "zstd".
+	// Compression of what is published: "none", "gzip", "snappy", the
+	// default, "lz4" or "zstd".
 	Compression string
 }
 

@@ -50,7 +50,7 @@ type connection struct {
 func (c *connection) register(f *service.Flags) {
 	c.cluster.Register(f)
 	c.registry.Register(f)
-	f.StringVar(&c.compression, "compression", "lz4", "`codec` of what is produced: none, gzip, snappy, lz4 or zstd; zstd is smaller and costs more processor time")
+	f.StringVar(&c.compression, "compression", "snappy", "`codec` of what is produced: none, gzip, snappy, lz4 or zstd; gzip and zstd are smaller and cost processor time")
 	registerSchemas(f, &c.schemas)
 	f.StringVar(&c.source, "source", DefaultSource, "`ce_source` of events that name none")
 	f.DurationVar(&c.timeout, "timeout", 15*time.Second, "`time` after which an event's outcome is reported as unknown")

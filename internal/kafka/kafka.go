@@ -31,7 +31,7 @@ type Config struct {
 	SASL     SASL     // default: none
 
 	// Compression of what is produced: none, gzip, snappy, lz4 or zstd. Default
-	// lz4; docs/adr/0005-compression.md says why.
+	// snappy; docs/adr/0005-compression.md says why.
 	Compression string
 	// GroupProtocol of a consumer: "classic", the default, whose members agree
 	// on the assignment (cooperative-sticky), or "consumer", where the broker
@@ -67,7 +67,7 @@ func (cfg *Config) setDefaults() {
 		cfg.Brokers = []string{DefaultBroker}
 	}
 	or(&cfg.ClientID, "firehose")
-	or(&cfg.Compression, "lz4")
+	or(&cfg.Compression, "snappy")
 	or(&cfg.GroupProtocol, ClassicGroup)
 	or(&cfg.DialTimeout, 5*time.Second)
 	or(&cfg.RequestTimeout, 10*time.Second)
