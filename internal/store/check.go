@@ -114,7 +114,7 @@ func isDecimal(s string) bool {
 	digits, minus := strings.CutPrefix(s, "-")
 	whole, fraction, point := strings.Cut(digits, ".")
 	return isDigits(whole) && (!point || isDigits(fraction)) &&
-		(whole == "0" || whole[0] != '0') && !(minus && strings.Trim(digits, "0.") == "")
+		(whole == "0" || whole[0] != '0') && (!minus || strings.Trim(digits, "0.") != "")
 }
 
 func isDigits(s string) bool {

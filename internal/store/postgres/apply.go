@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -144,7 +145,7 @@ func (a *applier) send(p *pgx.Batch) error {
 func (a *applier) commit() error {
 	tag, err := a.sess.conn.Exec(a.ctx, "COMMIT")
 	if err != nil {
-		if classOf(err) == store.ErrRefused {
+		if errors.Is(classOf(err), store.ErrRefused) {
 			return err
 		}
 		return fmt.Errorf("%w: commit: %w", store.ErrTransient, describe(err))

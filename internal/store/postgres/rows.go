@@ -123,10 +123,10 @@ func (t *tableRows) queue(a *applier, p *pgx.Batch) {
 }
 
 // args are the arguments that write a row.
-func (t *table) args(r *store.Row) []any {
-	args := appendArgs(make([]any, 0, len(r.Key)+len(t.decl.Columns)+len(stampColumns)), r.Key)
+func (c *table) args(r *store.Row) []any {
+	args := appendArgs(make([]any, 0, len(r.Key)+len(c.decl.Columns)+len(stampColumns)), r.Key)
 	if r.Deleted {
-		for range t.decl.Columns {
+		for range c.decl.Columns {
 			args = append(args, nil)
 		}
 	} else {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -153,7 +154,7 @@ func (t *seenSlices) forget(ctx context.Context, tx pgx.Tx) error {
 		var dropped bool
 		err := tx.QueryRow(ctx, `DELETE FROM firehose_seen_slices WHERE name = $1 AND used_at <= now() - $2::interval RETURNING true`,
 			id.Table(), t.grace).Scan(&dropped)
-		if err == pgx.ErrNoRows {
+		if errors.Is(err, pgx.ErrNoRows) {
 			continue
 		}
 		if err != nil {
