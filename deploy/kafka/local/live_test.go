@@ -49,8 +49,8 @@ func startLive(t *testing.T, script string, need []string, env ...string) *live 
 		}
 	}
 	l := &live{place: newPlace(t), t: t, script: script}
-	// PostgreSQL's user has to reach the folder, and those of tests are private.
-	dir, err := os.MkdirTemp("/tmp", "firehose-"+script) //nolint:usetesting // see above
+	// PostgreSQL's user has to reach the folder.
+	dir, err := os.MkdirTemp("/tmp", "firehose-"+script) //nolint:usetesting // a test's own folder is private
 	if err != nil {
 		t.Fatal(err)
 	}
