@@ -117,14 +117,14 @@ launch() {
 # await_started waits until broker $1 serves, which it logs only after the
 # controllers have let it in.
 await_started() {
-	local deadline=$((SECONDS + 90)) pid
+	local deadline=$((SECONDS + 180)) pid
 	read -r pid <"$dir/$1/pid"
 	until grep -q 'Kafka Server started' "$dir/$1/broker.log" 2>/dev/null; do
 		kill -0 "$pid" 2>/dev/null || { # its command line is java's only after a moment
 			grep -hE -m 3 'FATAL|ERROR|Exception' "$dir/$1/broker.log" "$dir/$1/out.log" 2>/dev/null >&2 || :
 			die "broker $1 ended while it started; its log is $dir/$1/broker.log"
 		}
-		((SECONDS < deadline)) || die "broker $1 did not start within 90 s; its log is $dir/$1/broker.log"
+		((SECONDS < deadline)) || die "broker $1 did not start within 180 s; its log is $dir/$1/broker.log"
 		sleep 0.2
 	done
 }
