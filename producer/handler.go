@@ -84,6 +84,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.metrics.answered(route, out.code, time.Since(start))
 	}()
 	serve(out, r)
+	linger(out, r)
 }
 
 // route returns the name and the function of a request's route.
