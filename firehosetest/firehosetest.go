@@ -103,7 +103,8 @@ func Start(t testing.TB, sets ...*schemas.Set) *Cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.schemas.Close)
-	if c.client, err = kafka.NewClient(c.kafka()); err != nil {
+	// What Produce writes may be larger than what the broker takes uncompressed.
+	if c.client, err = kafka.NewClient(c.kafka(), kgo.ProducerBatchMaxBytes(16<<20)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.client.Close)

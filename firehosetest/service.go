@@ -3,7 +3,6 @@ package firehosetest
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,7 +24,6 @@ type Service struct {
 	cluster  *Cluster
 	service  firehose.Service
 	cfg      firehose.Config
-	path     string
 	instance *firehose.Instance
 	logs     *logs
 	cancel   context.CancelFunc
@@ -43,7 +41,6 @@ func (c *Cluster) Run(s firehose.Service, adjust ...func(*firehose.Config)) *Ser
 	defer cancel()
 	r := &Service{
 		t: c.t, cluster: c, service: s, logs: &logs{}, done: make(chan struct{}),
-		path: filepath.Join(c.dir, s.Name+".db"),
 	}
 	r.cfg = firehose.Config{
 		Brokers: c.Brokers(), Registry: c.Registry(), Group: s.Name,
@@ -54,9 +51,8 @@ func (c *Cluster) Run(s firehose.Service, adjust ...func(*firehose.Config)) *Ser
 		f(&r.cfg)
 	}
 	if r.cfg.Store == "" {
-		r.cfg.Store = "sqlite:" + r.path
+		r.cfg.Store = "sqlite:" + filepath.Join(c.dir, s.Name+".db")
 	}
-	r.path = strings.TrimPrefix(r.cfg.Store, "sqlite:")
 	var topics []kafka.Topic
 	for _, name := range s.Topics() {
 		contract, ok := c.contract(name)
@@ -157,7 +153,7 @@ func (s *Service) Until(what string, holds func() error) {
 }
 
 // Query returns the rows that an SQL query of the service's store gives:
-// integers as int64, times as text.
+// integers and booleans as int64, times, decimals and JSON as text.
 func (s *Service) Query(query string, args ...any) [][]any {
 	s.t.Helper()
 	ctx, cancel := s.cluster.context()
@@ -190,35 +186,6 @@ func (s *Service) Hash() string {
 		s.t.Fatal(err)
 	}
 	return h
-}
-
-// read queries the store's file beside the service, which holds it open.
-func (s *Service) read(ctx context.Context, query string, args ...any) (out [][]any, err error) {
-	db, err := sql.Open("sqlite", "file:"+s.path+"?mode=ro&_pragma=busy_timeout(5000)")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	rows, err := db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	names, err := rows.Columns()
-	if err != nil {
-		return nil, err
-	}
-	for rows.Next() {
-		row, into := make([]any, len(names)), make([]any, len(names))
-		for i := range row {
-			into[i] = &row[i]
-		}
-		if err := rows.Scan(into...); err != nil {
-			return nil, err
-		}
-		out = append(out, row)
-	}
-	return out, rows.Err()
 }
 
 // DeadLetter is a record that the service set aside.

@@ -174,14 +174,15 @@ func (s *scan) decimal(n *node) (string, error) {
 		}
 	}
 	v, ok := unscaledInt(unscaled, precision)
-	if !ok {
+	digits, negative := strings.CutPrefix(v.String(), "-")
+	if !ok || len(digits) > precision {
 		return "", s.fail("number out of range for its precision")
 	}
-	return placePoint(v, int(scale)), nil
+	return placePoint(digits, negative, int(scale)), nil
 }
 
-// unscaledInt reads a big-endian two's complement of at most that many digits.
-// The bytes are counted first: many of them take long to turn into digits.
+// unscaledInt reads a big-endian two's complement, unless it has so many bytes
+// that it cannot be of so few digits: many bytes take long to turn into digits.
 func unscaledInt(b string, precision int) (*big.Int, bool) {
 	if b == "" {
 		return new(big.Int), true
@@ -195,7 +196,7 @@ func unscaledInt(b string, precision int) (*big.Int, bool) {
 		b = b[1:]
 	}
 	if len(b) > precision/2+2 { // a byte is more than two digits
-		return nil, false
+		return new(big.Int), false
 	}
 	v := new(big.Int).SetBytes([]byte(b))
 	if negative {
@@ -204,9 +205,8 @@ func unscaledInt(b string, precision int) (*big.Int, bool) {
 	return v, true
 }
 
-// placePoint writes v × 10^-scale.
-func placePoint(v *big.Int, scale int) string {
-	digits, negative := strings.CutPrefix(v.String(), "-")
+// placePoint writes a whole number × 10^-scale.
+func placePoint(digits string, negative bool, scale int) string {
 	switch {
 	case scale < 0 && digits != "0":
 		digits += strings.Repeat("0", -scale)
