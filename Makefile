@@ -24,6 +24,13 @@ REGISTRY_HEAP ?= 128m# make registry: its heap
 POSTGRES_DIR ?= ./postgres-data# make postgres: data, log, passwords
 POSTGRES_PORT ?= 5432# make postgres: its port
 
+IMAGE_PREFIX ?= firehose/# make images: before the name of each of our programs
+IMAGE_TAG ?= dev# make images: after it
+PARTS    ?=# make images: and those of the parts that tests use: kafka registry postgres
+KAFKA_IMAGE ?= firehose/kafka:4.3.1# make images PARTS=kafka: its name
+REGISTRY_IMAGE ?= firehose/registry:3.3.3# make images PARTS=registry: its name
+POSTGRES_IMAGE ?= firehose/postgres:15# make images PARTS=postgres: its name
+
 # The tools' versions are pinned in a module of their own, so that what the
 # linter depends on never decides what the binaries are built from.
 TOOL := go tool -modfile=tools/go.mod
@@ -175,6 +182,11 @@ postgres-stop: ## stop it; its data stays
 .PHONY: postgres-status
 postgres-status: ## its databases' URLs and memory; fails unless it serves
 	@$(POSTGRES) status
+
+.PHONY: images
+images: build ## images of our programs, with a Docker engine; PARTS="kafka registry postgres": of those, too
+	@IMAGE_PREFIX='$(IMAGE_PREFIX)' IMAGE_TAG='$(IMAGE_TAG)' PARTS='$(PARTS)' KAFKA_IMAGE='$(KAFKA_IMAGE)' \
+		REGISTRY_IMAGE='$(REGISTRY_IMAGE)' POSTGRES_IMAGE='$(POSTGRES_IMAGE)' deploy/docker/build
 
 .PHONY: deploy-check
 deploy-check: ## the Kubernetes manifests against the API server's own code and the real CRDs (needs Java and Maven once)

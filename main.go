@@ -119,7 +119,7 @@ func (p Program) Command() *service.Command {
 			}
 			return s.serve(ctx, cfg, admin, shutdown, log)
 		},
-		Commands: []*service.Command{manifest},
+		Commands: []*service.Command{manifest, service.HealthCommand(p.Name)},
 	}
 }
 

@@ -32,7 +32,7 @@ func newCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
 		Commands: []*service.Command{
 			serveCommand(stderr), sendCommand(stdin, stdout, stderr),
 			replayCommand(stdout, stderr), simulateCommand(stdout, stderr),
-			manifestCommand(stdout),
+			manifestCommand(stdout), service.HealthCommand("producer"),
 		},
 	}
 }

@@ -6,6 +6,7 @@
 //	producer replay     a recorded data set
 //	producer simulate   an endless synthetic shop
 //	producer manifest   the permissions that it needs
+//	producer health     whether an instance on this machine is well
 package main
 
 import (
