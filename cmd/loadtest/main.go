@@ -1,0 +1,20 @@
+// Loadtest puts a pipeline under load and tells the truth about what became of
+// it.
+//
+//	loadtest run       send events at a given rate, and check what becomes of each
+//	loadtest report    one HTML page with plots, from one or several results
+//	loadtest serve     the service that a run measures
+//	loadtest cluster   an embedded broker and registry
+//	loadtest door      the HTTP door, for the load test's events
+//	loadtest schemas   the load test's schemas, as files
+package main
+
+import (
+	"context"
+	"os"
+
+	"firehose/internal/service"
+	"firehose/loadtest"
+)
+
+func main() { os.Exit(service.Main(context.Background(), loadtest.Command())) }
