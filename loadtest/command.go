@@ -16,17 +16,19 @@ import (
 	"firehose/loadtest/tally"
 )
 
-// Command is the loadtest binary.
-func Command() *service.Command { return newCommand(os.Stdin, os.Stdout, os.Stderr) }
+// Command is the loadtest binary, with further commands.
+func Command(more ...*service.Command) *service.Command {
+	return newCommand(os.Stdin, os.Stdout, os.Stderr, more...)
+}
 
-func newCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
+func newCommand(stdin io.Reader, stdout, stderr io.Writer, more ...*service.Command) *service.Command {
 	return &service.Command{
 		Name:    "loadtest",
 		Summary: "load, with the truth about what became of it",
-		Commands: []*service.Command{
+		Commands: append([]*service.Command{
 			runCommand(stdout, stderr), serveCommand(stdin),
 			clusterCommand(stdin, stdout), doorCommand(stdin, stdout), schemasCommand(),
-		},
+		}, more...),
 	}
 }
 

@@ -41,15 +41,15 @@ func (c *Correctness) findings() []string {
 	if !c.Checked {
 		out = append(out, "correctness: not checked, since not everything was applied in time")
 	}
-	say(c.Missing, "correctness: %d acknowledged facts were not applied")
-	say(c.Repeated, "correctness: %d facts were applied once too often")
-	say(c.Altered, "correctness: %d keys do not hold the events that were sent")
-	say(c.Stale, "correctness: %d items lack their latest state")
-	say(c.Unexpected, "correctness: %d rows hold what was never acknowledged")
-	say(c.Lost, "correctness: %d acknowledged events are not in the log")
-	say(c.Disordered, "correctness: %d events stand in the log before an earlier one of their key")
-	say(c.SetAside, "correctness: %d records were set aside as dead letters")
-	say(c.Between.Different, "correctness: %d states of the store between two transactions were not the fold of the log up to their position")
+	say(c.Missing, "correctness: acknowledged facts that were not applied: %d")
+	say(c.Repeated, "correctness: facts that were applied once too often: %d")
+	say(c.Altered, "correctness: keys that do not hold the events that were sent: %d")
+	say(c.Stale, "correctness: items that lack their latest state: %d")
+	say(c.Unexpected, "correctness: rows that hold what is not in the log: %d")
+	say(c.Lost, "correctness: acknowledged events that are not in the log: %d")
+	say(c.Disordered, "correctness: events that stand in the log before an earlier one of their key: %d")
+	say(c.SetAside, "correctness: records that were set aside as dead letters: %d")
+	say(c.Between.Different, "correctness: states of the store, looked at in between, that are not the fold of the log up to their position: %d")
 	if len(out) > 0 && c.Between.First != "" {
 		out = append(out, "  for example "+c.Between.First)
 	}

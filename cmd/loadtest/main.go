@@ -15,6 +15,7 @@ import (
 
 	"firehose/internal/service"
 	"firehose/loadtest"
+	"firehose/loadtest/report"
 )
 
-func main() { os.Exit(service.Main(context.Background(), loadtest.Command())) }
+func main() { os.Exit(service.Main(context.Background(), loadtest.Command(report.Command()))) }
