@@ -17,7 +17,7 @@ import (
 // The command answers as the instance does: alive, though not ready; and neither
 // once it has gone.
 func TestHealthCommand(t *testing.T) {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	ctx, stop := context.WithCancel(t.Context())
 	group := service.NewGroup(ctx, time.Second)
 	health := service.NewHealth()
