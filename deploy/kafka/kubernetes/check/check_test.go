@@ -18,7 +18,11 @@ func newChecker(t *testing.T) *Checker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checker, err := NewChecker(definitions)
+	programs, err := Build(t.Context(), ".cache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checker, err := NewChecker(definitions, programs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +141,12 @@ func TestMistakesAreRefused(t *testing.T) {
 		{"one copy is enough", "KafkaTopic/shop.orders", set("spec.config", map[string]any{"min.insync.replicas": int64(1)}), "spec.config[min.insync.replicas]: 1 of 3 replicas"},
 		{"permission on no topic", "KafkaUser/billing", set("spec.authorization.acls.0.resource.name", "shop.order"), `spec.authorization.acls[0].resource.name: no KafkaTopic "shop.order"`},
 		{"permission by prefix", "KafkaUser/billing", set("spec.authorization.acls.0.resource.patternType", "prefix"), `acls[0].resource.patternType: "prefix", want literal`},
+
+		// Settings that the programs do not know.
+		{"program's variable", "Deployment/billing", set(container+"env.1.name", "FIREHOSE_SASL_USR"), "spec.template.spec.containers[0].env[1].name: billing knows no FIREHOSE_SASL_USR"},
+		{"program's flag", "Deployment/producer", set(container+"args.5", "--gracious"), "spec.template.spec.containers[0].args[5]: producer knows no --gracious"},
+		{"program's command", "Deployment/producer", set(container+"args.0", "sreve"), "spec.template.spec.containers[0].args: producer sreve"},
+		{"a job's flag", "CronJob/register-schemas", set("spec.jobTemplate.spec.template.spec.containers.0.args", []any{"schemas", "register", "--force"}), "args[2]: firehose knows no --force"},
 
 		// Security and the promises about stopping and memory.
 		{"root", "Deployment/billing", set("spec.template.spec.securityContext.runAsNonRoot", false), `violates PodSecurity "restricted": runAsNonRoot != true`},

@@ -31,10 +31,11 @@ func (p Problem) String() string {
 type Checker struct {
 	kinds    map[schema.GroupVersionKind]*custom
 	triggers map[string]trigger
+	programs *Programs
 }
 
-// NewChecker compiles the definitions.
-func NewChecker(d *Definitions) (*Checker, error) {
+// NewChecker compiles the definitions. programs are what the containers run.
+func NewChecker(d *Definitions, programs *Programs) (*Checker, error) {
 	kinds, err := compile(d.CRDs)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func NewChecker(d *Definitions) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Checker{kinds: kinds, triggers: triggers}, nil
+	return &Checker{kinds: kinds, triggers: triggers, programs: programs}, nil
 }
 
 // Check returns what is wrong: with each object by itself, then with how they
@@ -62,7 +63,11 @@ func (c *Checker) Check(ctx context.Context, objects []Object) []Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	return append(c.checkTriggers(&all), all.check()...)
+	for _, p := range all.pods() {
+		problems = append(problems, all.checkSettings(ctx, c.programs, p)...)
+	}
+	problems = append(problems, c.checkTriggers(&all)...)
+	return append(problems, all.check()...)
 }
 
 // admit takes one object through what the server does on creation, and returns

@@ -1,7 +1,8 @@
 // Check renders the overlays that it is given and refuses what a Kubernetes API
 // server would refuse, without a server: it runs the server's own code in its
 // own process, with the real definitions of the resources that Strimzi, KEDA and
-// the Prometheus operator bring, and then looks at how the objects fit together.
+// the Prometheus operator bring, and then looks at how the objects fit together,
+// and whether our programs know the settings that they are given.
 //
 //	go run . ../overlays/production
 //
@@ -37,7 +38,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	checker, err := NewChecker(definitions)
+	programs, err := Build(ctx, *cache)
+	if err != nil {
+		return err
+	}
+	checker, err := NewChecker(definitions, programs)
 	if err != nil {
 		return err
 	}
