@@ -55,8 +55,8 @@ func (s *Service) Manifest(ctx context.Context, cfg Config) (*Manifest, error) {
 		t := kafka.DeadLetterTopic(kafka.EventTopic(contract.Contract, -1), cfg.Group)
 		m.Topics = append(m.Topics, ManifestTopic{Name: t.Name, For: name, Partitions: t.Partitions, Configs: t.Configs})
 		m.ACLs = append(m.ACLs,
-			ManifestACL{"topic", name, []string{"READ", "DESCRIBE"}},
-			ManifestACL{"topic", t.Name, []string{"WRITE", "DESCRIBE"}})
+			ManifestACL{"topic", name, []string{"READ"}},
+			ManifestACL{"topic", t.Name, []string{"WRITE"}})
 	}
 	slices.SortFunc(m.ACLs, func(a, b ManifestACL) int {
 		if a.Name < b.Name {
@@ -64,6 +64,6 @@ func (s *Service) Manifest(ctx context.Context, cfg Config) (*Manifest, error) {
 		}
 		return 1
 	})
-	m.ACLs = append(m.ACLs, ManifestACL{"group", cfg.Group, []string{"READ", "DESCRIBE"}})
+	m.ACLs = append(m.ACLs, ManifestACL{"group", cfg.Group, []string{"READ"}})
 	return m, nil
 }

@@ -79,9 +79,13 @@ type opened struct {
 	close     func(ctx context.Context) error // waits for what was published
 }
 
-// open makes the publisher. It does not wait for the broker or the registry:
-// they may come later.
-func (c *connection) open(reg prometheus.Registerer, log *slog.Logger) (*opened, error) {
+// accessPatience is how long the brokers may take to say whether this producer
+// may do its work.
+const accessPatience = 5 * time.Second
+
+// open makes the publisher. It does not wait for brokers or a registry that are
+// away, they may come later; but brokers that refuse it end it.
+func (c *connection) open(ctx context.Context, reg prometheus.Registerer, log *slog.Logger) (*opened, error) {
 	set, err := loadSchemas(c.schemas)
 	if err != nil {
 		return nil, err
@@ -94,6 +98,15 @@ func (c *connection) open(reg prometheus.Registerer, log *slog.Logger) (*opened,
 	cfg.Compression = c.compression
 	client, err := kafka.NewClient(cfg)
 	if err != nil {
+		registry.Close()
+		return nil, err
+	}
+	topics := make([]string, 0, len(set.Topics()))
+	for _, t := range set.Topics() {
+		topics = append(topics, t.Topic)
+	}
+	if err := kafka.CheckProducer(ctx, client, topics, accessPatience); err != nil {
+		client.Close()
 		registry.Close()
 		return nil, err
 	}
@@ -165,7 +178,7 @@ func (c *ingest) run(ctx context.Context, _ []string) error {
 	metrics := service.NewMetrics()
 	group := service.NewGroup(ctx, c.shutdown.Grace)
 	health := service.NewHealth()
-	open, err := c.open(metrics, log)
+	open, err := c.open(ctx, metrics, log)
 	if err != nil {
 		return err
 	}
@@ -269,7 +282,7 @@ func (c *send) run(ctx context.Context, args []string) (failed error) {
 	if err := c.checkRefused(args); err != nil {
 		return err
 	}
-	open, err := c.open(prometheus.NewRegistry(), log)
+	open, err := c.open(ctx, prometheus.NewRegistry(), log)
 	if err != nil {
 		return err
 	}

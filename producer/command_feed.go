@@ -33,7 +33,7 @@ func (c *feedCommand) register(f *service.Flags) {
 
 // run connects, feeds, shows how far it is, and says in the end what was done.
 func (c *feedCommand) run(ctx context.Context, feed func(context.Context, Publisher) (Summary, error)) (failed error) {
-	open, err := c.open(prometheus.NewRegistry(), c.log.Logger(c.stderr))
+	open, err := c.open(ctx, prometheus.NewRegistry(), c.log.Logger(c.stderr))
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func NewManifest(set *schemas.Set) Manifest {
 	m := Manifest{Service: "producer"}
 	for _, t := range set.Topics() {
 		m.Writes = append(m.Writes, t.Topic)
-		m.ACLs = append(m.ACLs, Permission{"topic", t.Topic, []string{"WRITE", "DESCRIBE"}})
+		m.ACLs = append(m.ACLs, Permission{"topic", t.Topic, []string{"WRITE"}})
 	}
 	return m
 }

@@ -35,8 +35,8 @@ func TestManifest(t *testing.T) {
 	}
 	for i, topic := range topics {
 		a := got.ACLs[i]
-		if operations := strings.Join(a.Operations, " "); a.Resource != "topic" || a.Name != topic.Topic || operations != "WRITE DESCRIBE" {
-			t.Errorf("got %s %s %s, want topic %s WRITE DESCRIBE", a.Resource, a.Name, operations, topic.Topic)
+		if operations := strings.Join(a.Operations, " "); a.Resource != "topic" || a.Name != topic.Topic || operations != "WRITE" {
+			t.Errorf("got %s %s %s, want topic %s WRITE", a.Resource, a.Name, operations, topic.Topic)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"firehose/internal/kafka"
 	"firehose/internal/offsets"
 )
@@ -25,14 +27,14 @@ func (e *Engine) permissions() []kafka.Permission {
 
 // checkAccess asks, until somebody answers, whether the brokers let this member
 // do its work. If not, it does not begin.
-func (e *Engine) checkAccess(ctx context.Context) error {
+func (e *Engine) checkAccess(ctx context.Context, client *kgo.Client) error {
 	for attempt := 1; ; attempt++ {
-		err := kafka.CheckConsumer(ctx, e.client, e.cfg.Kafka, e.permissions())
+		err := kafka.CheckConsumer(ctx, client, e.cfg.Kafka, e.permissions())
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil
 		case errors.Is(err, kafka.ErrDenied):
-			return fmt.Errorf("consume: group %s: %w", e.cfg.Group, err)
+			return fmt.Errorf("group %s: %w", e.cfg.Group, err)
 		}
 		if wait(ctx, e.backoff(attempt)) != nil {
 			return nil

@@ -18,15 +18,20 @@ var ErrNotAlone = errors.New("the group has another member")
 func (e *Engine) waitAlone(ctx context.Context) error {
 	client, err := kafka.NewClient(e.cfg.Kafka)
 	if err != nil {
-		return fmt.Errorf("consume: %w", err)
+		return err
 	}
 	defer client.Close()
+	if err := e.checkAccess(ctx, client); err != nil {
+		return err
+	}
 	var until time.Time
 	for attempt := 1; ; attempt++ {
 		members, err := kafka.GroupMembers(ctx, client, e.cfg.Group)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(kafka.Explain(err), kafka.ErrDenied):
+			return kafka.Explain(err)
 		case err != nil:
 			e.cfg.Log.Warn("waiting to see who is in the group", "group", e.cfg.Group, "err", err)
 		case len(members) == 0:

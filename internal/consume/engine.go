@@ -156,10 +156,16 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 		})
 	}
 	g.Go(func() error { return e.mirror.Run(fetch, e.cfg.MirrorEvery) })
-	g.Go(func() error { return e.checkAccess(fetch) })
 	g.Go(func() error { return e.watchAccess(fetch) })
 	if e.cfg.Alone {
 		g.Go(func() error { return e.stayAlone(fetch) })
+	} else {
+		g.Go(func() error { // one who is alone has asked before it joined
+			if err := e.checkAccess(fetch, e.client); err != nil {
+				return fmt.Errorf("consume: %w", err)
+			}
+			return nil
+		})
 	}
 	err := g.Wait()
 

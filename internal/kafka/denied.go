@@ -56,9 +56,14 @@ func Explain(err error) error {
 			}
 		}
 	}
-	// franz-go says so as a text of its own.
-	if text := err.Error(); strings.Contains(text, "SASL") && strings.Contains(text, "supported mechanisms") {
+	// franz-go says these as texts of its own.
+	switch text := err.Error(); {
+	case strings.Contains(text, "SASL") && strings.Contains(text, "supported mechanisms"):
 		return fmt.Errorf("%w: %s", ErrDenied, text)
+	case strings.Contains(text, "plaintext connection speaking to a tls endpoint"):
+		return fmt.Errorf("%w: the broker speaks TLS on this port (--tls, or --tls-ca-file with who has signed its certificate)", ErrDenied)
+	case strings.Contains(text, "beginning of an HTTP response"):
+		return fmt.Errorf("%w: what answers on this port speaks HTTP, not Kafka's protocol", ErrDenied)
 	}
 	return err
 }
@@ -107,13 +112,22 @@ func namesOf(c *x509.Certificate) []string {
 	return names
 }
 
-// Probe asks the brokers for an answer and returns an ErrDenied when they, or the
-// client, refuse one another. Brokers that are away are no error: they may come
-// back. patience bounds the wait.
-func Probe(ctx context.Context, client *kgo.Client, patience time.Duration) error {
+// CheckProducer asks the brokers whether this client may write to the topics, and
+// returns an ErrDenied when they refuse it that, or the client and they refuse
+// one another. Brokers that are away are no error: they may come back. patience
+// bounds the wait.
+func CheckProducer(ctx context.Context, client *kgo.Client, topics []string, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := Explain(client.Ping(ctx)); errors.Is(err, ErrDenied) {
+	err := Explain(client.Ping(ctx))
+	if err == nil {
+		wanted := make([]Permission, 0, len(topics))
+		for _, t := range topics {
+			wanted = append(wanted, Permission{Resource: "topic", Name: t, Operation: "WRITE"})
+		}
+		err = Explain(CheckPermissions(ctx, client, wanted))
+	}
+	if errors.Is(err, ErrDenied) {
 		return err
 	}
 	return nil

@@ -176,7 +176,7 @@ func TestRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			err = kafka.Probe(t.Context(), client, 10*time.Second)
+			err = kafka.CheckProducer(t.Context(), client, nil, 10*time.Second)
 			if c.want == "" {
 				if err != nil {
 					t.Fatalf("refused: %v", err)
@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		if err := kafka.Probe(t.Context(), client, 10*time.Second); err == nil || !strings.Contains(err.Error(), "may not speak TLS on this port") {
+		if err := kafka.CheckProducer(t.Context(), client, nil, 10*time.Second); err == nil || !strings.Contains(err.Error(), "may not speak TLS on this port") {
 			t.Errorf("got %v, want a hint", err)
 		}
 	})
@@ -283,7 +283,7 @@ func TestInsecureLoginElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if err := kafka.Probe(t.Context(), client, 5*time.Second); err == nil || !strings.Contains(err.Error(), "is not on loopback") {
+	if err := kafka.CheckProducer(t.Context(), client, nil, 5*time.Second); err == nil || !strings.Contains(err.Error(), "is not on loopback") {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }

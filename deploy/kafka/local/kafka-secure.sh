@@ -12,7 +12,7 @@
 services=(producer replicator inventory billing)
 users=(broker admin operator "${services[@]}") # the first two may do everything
 scram=org.apache.kafka.common.security.scram.ScramLoginModule
-bin=$(cd "$here/../../.." && pwd)/bin
+bin=${FIREHOSE_BIN:-$(cd "$here/../../.." && pwd)/bin}
 
 # check_secure refuses what would only fail later.
 check_secure() {

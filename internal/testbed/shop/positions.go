@@ -180,3 +180,15 @@ func (s *Shop) WantFigures(dataset string) {
 	s.t.Logf("%s: %d orders at version 3, %d units sold, revenue %d, receivable %d",
 		dataset, got.OrdersShipped, got.UnitsSold, got.Revenue, got.Receivable)
 }
+
+// Number is the one number that a query of a service's store gives.
+func (s *Shop) Number(service, query string) int64 {
+	s.t.Helper()
+	db := figures.Open(s.t, s.stores[service])
+	defer db.Close()
+	var n int64
+	if err := db.QueryRowContext(s.t.Context(), query).Scan(&n); err != nil {
+		s.t.Fatalf("%s: %s: %v", service, query, err)
+	}
+	return n
+}

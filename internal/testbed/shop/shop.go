@@ -45,6 +45,7 @@ type Config struct {
 	Cluster  *testbed.Cluster
 	Registry string                      // URL of the schema registry
 	Store    func(service string) string // what --store is told; default a SQLite file of the service's
+	As       func(program string) string // file of settings with which it logs in; default none
 }
 
 // Shop is a shop whose topics are applied and whose schemas are registered.
@@ -71,9 +72,24 @@ func New(t *testing.T, cfg Config) *Shop {
 	for _, service := range Services() {
 		manifests.WriteString(s.Run(nil, service, "manifest", "-J"))
 	}
-	s.Run(manifests.Bytes(), "firehose", "topics", "apply", "--brokers", s.brokers(),
-		"--replication", strconv.Itoa(int(cfg.Cluster.Replication())), "-")
+	s.Run(manifests.Bytes(), "firehose", append([]string{"topics", "apply", "--brokers", s.brokers(),
+		"--replication", strconv.Itoa(int(cfg.Cluster.Replication()))}, append(s.as("firehose"), "-")...)...)
 	return s
+}
+
+// In is the same shop for a subtest, which fails in its place.
+func (s *Shop) In(t *testing.T) *Shop {
+	of := *s
+	of.t = t
+	return &of
+}
+
+// as are the arguments with which a program logs in.
+func (s *Shop) as(program string) []string {
+	if s.cfg.As == nil {
+		return nil
+	}
+	return []string{"--config", s.cfg.As(program)}
 }
 
 func (s *Shop) brokers() string { return strings.Join(s.cfg.Cluster.Brokers(), ",") }
@@ -104,7 +120,7 @@ func (s *Shop) Run(input []byte, program string, args ...string) string {
 func (s *Shop) Start(service string, args ...string) *Process {
 	s.t.Helper()
 	p := s.start(service, append([]string{"--brokers", s.brokers(), "--registry", s.cfg.Registry,
-		"--store", s.stores[service]}, args...)...)
+		"--store", s.stores[service]}, append(s.as(service), args...)...)...)
 	p.awaitAdmin()
 	return p
 }
@@ -114,7 +130,7 @@ func (s *Shop) Start(service string, args ...string) *Process {
 func (s *Shop) Replay(dataset string, args ...string) *Process {
 	s.t.Helper()
 	return s.start("producer", append([]string{"replay", dataset, "--brokers", s.brokers(), "--registry", s.cfg.Registry,
-		"--checkpoint", filepath.Join(s.dir, "replay.checkpoint")}, args...)...)
+		"--checkpoint", filepath.Join(s.dir, "replay.checkpoint")}, append(s.as("producer"), args...)...)...)
 }
 
 // Dataset is a part of the recorded purchases, the first n, or all of them where
