@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -77,6 +78,7 @@ func CheckPermissions(ctx context.Context, client *kgo.Client, wanted []Permissi
 			lacks("group", name, operations, g.AuthorizedOperations)
 		}
 	}
+	slices.Sort(missing) // brokers answer in any order
 	if len(missing) == 0 {
 		return nil
 	}
