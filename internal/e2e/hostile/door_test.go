@@ -263,7 +263,7 @@ func (p *process) endless(t *testing.T) {
 func (p *process) listens() (address string) {
 	p.t.Helper()
 	until(p.t, "producer serve to listen", func() bool {
-		_, rest, ok := strings.Cut(p.log.String(), `"addr":"`)
+		_, rest, ok := strings.Cut(p.log.String(), `"takes events","addr":"`)
 		address, _, _ = strings.Cut(rest, `"`)
 		return ok
 	})
