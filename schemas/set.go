@@ -10,8 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-
-	"github.com/twmb/avro"
 )
 
 // Set holds the topics that one side knows.
@@ -137,18 +135,6 @@ func keeps(older, newer Contract) error {
 	}
 	if newer.Partitions < older.Partitions {
 		return fmt.Errorf("partitions %d: there are %d, and Kafka cannot take any away", newer.Partitions, older.Partitions)
-	}
-	return nil
-}
-
-// Compatible reports whether a reader of either schema can read what a writer of
-// the other one wrote (Confluent's FULL). The older one comes first.
-func Compatible(older, newer *avro.Schema) error {
-	if err := avro.CheckCompatibility(older, newer); err != nil {
-		return fmt.Errorf("the newer cannot read the older: %w", err)
-	}
-	if err := avro.CheckCompatibility(newer, older); err != nil {
-		return fmt.Errorf("the older cannot read the newer: %w", err)
 	}
 	return nil
 }

@@ -141,7 +141,30 @@ func (r *Registry) registerVersion(ctx context.Context, subject string, s *schem
 	if id <= 0 {
 		return 0, fmt.Errorf("%w: it gave no ID", ErrUnavailable)
 	}
-	return id, nil
+	return id, r.confirm(ctx, id, want)
+}
+
+// confirm asks what an ID that was just given stands for. Some registries answer
+// with the ID of a schema that they hold to be the same; what we would write
+// under it would be read as something else.
+func (r *Registry) confirm(ctx context.Context, id int, want string) error {
+	var found sr.Schema
+	err := r.ask(ctx, func(ctx context.Context, cl *sr.Client) (err error) {
+		found, err = cl.SchemaByID(ctx, id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	parsed, err := r.parse(ctx, found)
+	if err != nil {
+		return err
+	}
+	got, err := identity(parsed)
+	if err == nil && got != want {
+		err = fmt.Errorf("%w: the registry answered with ID %d, which it has given to another schema", ErrIncompatible, id)
+	}
+	return err
 }
 
 func (r *Registry) ensureCompatibility(ctx context.Context, subject string) error {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"firehose/schemas"
 )
 
 // refusal is an answer other than 200: Confluent's status, code and a message.
@@ -139,12 +141,12 @@ func incompatibilities(level sr.CompatibilityLevel, candidate *avro.Schema, befo
 	var reasons []string
 	for _, e := range slices.Backward(before) {
 		if backward {
-			if err := avro.CheckCompatibility(e.schema, candidate); err != nil {
+			if err := schemas.Readable(e.schema, candidate); err != nil {
 				reasons = append(reasons, fmt.Sprintf("the new schema cannot read version %d: %s", e.version, err))
 			}
 		}
 		if forward {
-			if err := avro.CheckCompatibility(candidate, e.schema); err != nil {
+			if err := schemas.Readable(candidate, e.schema); err != nil {
 				reasons = append(reasons, fmt.Sprintf("version %d cannot read the new schema: %s", e.version, err))
 			}
 		}
