@@ -138,7 +138,7 @@ func (s *Service) serve(ctx context.Context, cfg Config, admin service.Admin, sh
 	if err := admin.Start(group, health, metrics, cfg.Log); err != nil {
 		return fmt.Errorf("%w", closeWith(instance, err))
 	}
-	group.Go(s.Name, instance.Run)
+	group.Go("consume", instance.Run)
 	return closeWith(instance, group.Wait())
 }
 

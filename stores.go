@@ -34,11 +34,13 @@ func openStore(ctx context.Context, cfg *Config, tables []*store.Table) (opened,
 		if cfg.StorePasswordFile != "" {
 			return opened{}, fmt.Errorf("store password file: a store of SQLite has no password")
 		}
-		s, err := sqlite.Open(ctx, rest, tables)
+		s, err := sqlite.Open(ctx, sqlite.Config{Path: rest, Owner: cfg.Group}, tables)
 		return opened{s, true, 1}, err
 	case (scheme == "postgres" || scheme == "postgresql") && strings.HasPrefix(rest, "//"):
 		const appliers = 2 // measured in docs/stores.md
-		s, err := postgres.Open(ctx, postgres.Config{Address: cfg.Store, PasswordFile: cfg.StorePasswordFile, Appliers: appliers}, tables)
+		s, err := postgres.Open(ctx, postgres.Config{
+			Address: cfg.Store, PasswordFile: cfg.StorePasswordFile, Owner: cfg.Group, Appliers: appliers,
+		}, tables)
 		return opened{s, false, appliers}, err
 	}
 	return opened{}, fmt.Errorf("store: want sqlite:PATH or postgres://USER@HOST:PORT/DATABASE?search_path=SCHEMA")

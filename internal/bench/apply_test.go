@@ -163,7 +163,7 @@ func (r *bare) statement() string {
 // of them took.
 func (r *bare) upsert(b *testing.B, batch int, sorted bool, open func(*testing.B, string, string) inserter) time.Duration {
 	path := filepath.Join(b.TempDir(), "bare.db")
-	s, err := sqlitestore.Open(b.Context(), path, []*store.Table{r.table})
+	s, err := sqlitestore.Open(b.Context(), sqlitestore.Config{Path: path}, []*store.Table{r.table})
 	if err != nil {
 		b.Fatal(err)
 	}

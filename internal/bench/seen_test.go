@@ -82,7 +82,7 @@ func foldMovements(b *testing.B, cluster *firehosetest.Cluster, group string, n 
 		Name: "stock", Kind: store.Counters, Key: []store.Column{{Name: "sku", Type: store.Text}},
 		Columns: []store.Column{{Name: "on_hand", Type: store.Int}, {Name: "units_sold", Type: store.Int}},
 	}
-	file, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "stock.db"), []*store.Table{stock})
+	file, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(b.TempDir(), "stock.db")}, []*store.Table{stock})
 	if err != nil {
 		b.Fatal(err)
 	}

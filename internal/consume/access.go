@@ -54,7 +54,7 @@ func (e *Engine) refuse(id offsets.Partition, err error) error {
 	}
 	text := about + ": " + err.Error()
 	if !e.joined {
-		return fmt.Errorf("consume: %s: %w", about, err)
+		return fmt.Errorf("%s: %w", about, err)
 	}
 	e.deniedAt = time.Now()
 	e.metrics.denied.Set(1)

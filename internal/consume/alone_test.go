@@ -24,7 +24,7 @@ func alone(patience time.Duration) func(*consume.Config) {
 // otherStore is a second file, for a member that has one of its own.
 func (b *bank) otherStore() *sqlite.Store {
 	b.t.Helper()
-	s, err := sqlite.Open(b.t.Context(), filepath.Join(b.t.TempDir(), "other.db"), []*store.Table{accounts, sums, limits, journal})
+	s, err := sqlite.Open(b.t.Context(), sqlite.Config{Path: filepath.Join(b.t.TempDir(), "other.db")}, []*store.Table{accounts, sums, limits, journal})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -107,7 +107,7 @@ func (e *Engine) connect() error {
 	opts := append(append(e.groupOptions(topics), kafka.GroupOptions(e.cfg.Kafka)...), kgo.WithContext(e.life))
 	client, err := kafka.NewClient(e.cfg.Kafka, append(opts, e.cfg.ClientOptions...)...)
 	if err != nil {
-		return fmt.Errorf("consume: %w", err)
+		return err
 	}
 	e.client = client
 	e.mirror = offsets.NewMirror(client, e.cfg.Group, e.cfg.Log)
@@ -130,7 +130,7 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 		if err := e.waitAlone(ctx); ctx.Err() != nil {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("consume: %w", err)
+			return err
 		}
 	}
 	if err := e.connect(); err != nil {
@@ -160,12 +160,7 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 	if e.cfg.Alone {
 		g.Go(func() error { return e.stayAlone(fetch) })
 	} else {
-		g.Go(func() error { // one who is alone has asked before it joined
-			if err := e.checkAccess(fetch, e.client); err != nil {
-				return fmt.Errorf("consume: %w", err)
-			}
-			return nil
-		})
+		g.Go(func() error { return e.checkAccess(fetch, e.client) }) // one who is alone has asked before it joined
 	}
 	err := g.Wait()
 

@@ -124,7 +124,7 @@ func newBank(t *testing.T) *bank {
 
 func (b *bank) openStore() {
 	b.t.Helper()
-	s, err := sqlite.Open(b.t.Context(), b.path, []*store.Table{accounts, sums, limits, journal})
+	s, err := sqlite.Open(b.t.Context(), sqlite.Config{Path: b.path}, []*store.Table{accounts, sums, limits, journal})
 	if err != nil {
 		b.t.Fatal(err)
 	}

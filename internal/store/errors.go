@@ -40,3 +40,10 @@ func (e *FencedError) Error() string {
 
 // Is makes errors.Is(err, ErrFenced) hold.
 func (e *FencedError) Is(target error) bool { return target == ErrFenced }
+
+// Owned is the ErrFatal of a database that another group has made its own. Two
+// groups in one database would move one set of positions, and each would pass
+// over the events that the other has read.
+func Owned(by, asks string) error {
+	return fmt.Errorf("%w: it belongs to group %s, whose positions it holds: group %s wants a database, a schema or a file of its own", ErrFatal, by, asks)
+}

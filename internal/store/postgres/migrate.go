@@ -22,7 +22,7 @@ const (
 	migrationsTable = "firehose_migrations"
 
 	// format is the newest migration that this program knows.
-	format = 1
+	format = 2
 
 	// The keys of our advisory locks, "fh" and what it is for. They hold for
 	// the schema in use, of which a hash goes with them.
@@ -31,8 +31,9 @@ const (
 	lockMigrate = 0x6668_0003 // the engine's own tables
 )
 
-// migrate brings the engine's tables to this version, one instance at a time.
-func migrate(ctx context.Context, src source) (err error) {
+// migrate brings the engine's tables to this version and makes the schema the
+// owner's, one instance at a time.
+func migrate(ctx context.Context, src source, owner string) (err error) {
 	cfg, err := src.config()
 	if err != nil {
 		return err
@@ -66,8 +67,20 @@ func migrate(ctx context.Context, src source) (err error) {
 	if version > format {
 		return fmt.Errorf("%w: format %d of the database is newer than this program, which knows up to %d", store.ErrFatal, version, format)
 	}
-	_, err = provider.Up(ctx)
-	return err
+	if _, err = provider.Up(ctx); err != nil || owner == "" {
+		return err
+	}
+	if _, err := conn.Exec(ctx, `INSERT INTO firehose_owner SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM firehose_owner)`, owner); err != nil {
+		return err
+	}
+	var has string
+	if err := conn.QueryRow(ctx, `SELECT name FROM firehose_owner`).Scan(&has); err != nil {
+		return err
+	}
+	if has != owner {
+		return store.Owned(has, owner)
+	}
+	return nil
 }
 
 // createSchema creates the first schema of the search path where it is missing.

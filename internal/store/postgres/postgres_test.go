@@ -35,6 +35,14 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestOwner(t *testing.T) {
+	of := testbed.Postgres(t) + "&search_path=owned"
+	storetest.RunOwned(t, func(owner string) (storetest.Store, error) {
+		s, err := postgres.Open(t.Context(), postgres.Config{Address: of, Owner: owner}, nil)
+		return readable{s, of}, err
+	})
+}
+
 // readable reads the database beside the store, as any client does.
 type readable struct {
 	*postgres.Store

@@ -45,6 +45,7 @@ import (
 type Config struct {
 	Address      string // postgres://USER@HOST:PORT/DATABASE?search_path=SCHEMA
 	PasswordFile string // holds the password; read anew for each connection
+	Owner        string // the group whose positions it holds; "" asks nobody
 	Appliers     int    // transactions in flight; default 2
 }
 
@@ -64,8 +65,9 @@ type Store struct {
 var errClosed = fmt.Errorf("%w: the store is closed", store.ErrFatal)
 
 // Open connects, creates what is missing and brings the tables to what is
-// declared: missing tables and columns are added. A database that a newer version
-// wrote, or in which a column has another type, is refused with an ErrFatal.
+// declared: missing tables and columns are added. A database that belongs to another
+// owner, that a newer version wrote, or in which a column has another type, is
+// refused with an ErrFatal.
 func Open(ctx context.Context, cfg Config, tables []*store.Table) (*Store, error) {
 	if cfg.Appliers == 0 {
 		cfg.Appliers = 2
@@ -91,7 +93,7 @@ func (s *Store) open(ctx context.Context, cfg Config, tables []*store.Table) err
 		}
 		names[t.Name] = true
 	}
-	if err := migrate(ctx, s.src); err != nil {
+	if err := migrate(ctx, s.src, cfg.Owner); err != nil {
 		return err
 	}
 	conn, err := s.src.connect(ctx)

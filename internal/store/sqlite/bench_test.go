@@ -71,7 +71,7 @@ func batchOf(t *store.Table, r *rand.Rand, next *int, n int, clustered bool) []s
 func benchStore(b *testing.B, tables ...*store.Table) (*sqlite.Store, string) {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "bench.db")
-	s, err := sqlite.Open(b.Context(), path, tables)
+	s, err := sqlite.Open(b.Context(), sqlite.Config{Path: path}, tables)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func thing(id, state string, version int64) store.Row {
 
 func mustOpen(t *testing.T, path string, tables ...*store.Table) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), path, tables)
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}, tables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestRefusedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.make(t, path)
-			s, err := sqlite.Open(t.Context(), path, []*store.Table{things()})
+			s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}, []*store.Table{things()})
 			if err == nil {
 				s.Close()
 			}
@@ -141,7 +141,7 @@ func TestRefusedFiles(t *testing.T) {
 		})
 	}
 	for _, path := range []string{"", ":memory:"} {
-		if _, err := sqlite.Open(t.Context(), path, nil); !errors.Is(err, store.ErrFatal) {
+		if _, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}, nil); !errors.Is(err, store.ErrFatal) {
 			t.Errorf("path %q: got error %v, want ErrFatal", path, err)
 		}
 	}
@@ -213,13 +213,13 @@ func TestOneProcess(t *testing.T) {
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "open\n" {
 		t.Fatalf("child: %q, %v", line, err)
 	}
-	_, err = sqlite.Open(t.Context(), path, []*store.Table{things()})
+	_, err = sqlite.Open(t.Context(), sqlite.Config{Path: path}, []*store.Table{things()})
 	if !errors.Is(err, store.ErrFatal) || !strings.Contains(err.Error(), fmt.Sprintf("in use by process %d", child.Process.Pid)) {
 		t.Errorf("got error %v, want ErrFatal naming the process", err)
 	}
 	link := filepath.Join(t.TempDir(), "link.db")
 	if err := os.Symlink(path, link); err == nil {
-		if _, err := sqlite.Open(t.Context(), link, nil); !errors.Is(err, store.ErrFatal) {
+		if _, err := sqlite.Open(t.Context(), sqlite.Config{Path: link}, nil); !errors.Is(err, store.ErrFatal) {
 			t.Errorf("through a link: got error %v, want ErrFatal", err)
 		}
 	}
@@ -256,7 +256,7 @@ func holdOpen(t *testing.T, path string) {
 func TestTwiceInOneProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := mustOpen(t, path)
-	if _, err := sqlite.Open(t.Context(), path, nil); !errors.Is(err, store.ErrFatal) {
+	if _, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}, nil); !errors.Is(err, store.ErrFatal) {
 		t.Errorf("got error %v, want ErrFatal", err)
 	}
 	s.Close()

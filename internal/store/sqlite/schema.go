@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 )
 
 // format is the user_version of the files that this version writes.
-const format = 1
+const format = 2
 
 // engineTables are the tables of the format's first version. A STRICT primary
 // key column of a WITHOUT ROWID table is NOT NULL by itself.
@@ -50,6 +51,9 @@ var engineTables = []string{
 		PRIMARY KEY ("table", position)) STRICT, WITHOUT ROWID`,
 }
 
+// ownerTable came with format 2.
+const ownerTable = `CREATE TABLE firehose_owner (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID`
+
 // sqlType returns the STRICT type of a column.
 func sqlType(t store.Type) string {
 	switch t {
@@ -64,8 +68,9 @@ func sqlType(t store.Type) string {
 	}
 }
 
-// migrate brings the file to this format and to the declared tables.
-func (w *writer) migrate(ctx context.Context, tables []*store.Table) error {
+// migrate brings the file to this format, to its owner and to the declared
+// tables.
+func (w *writer) migrate(ctx context.Context, owner string, tables []*store.Table) error {
 	names := map[string]bool{}
 	for _, t := range tables {
 		if err := store.CheckTable(t); err != nil {
@@ -88,15 +93,19 @@ func (w *writer) migrate(ctx context.Context, tables []*store.Table) error {
 		switch {
 		case version > format || version < 0:
 			return fmt.Errorf("%w: format %d of the file is newer than this program, which knows up to %d", store.ErrFatal, version, format)
-		case version == 0:
-			for _, create := range engineTables {
-				if err := w.conn.ddl(create); err != nil {
+		case version < format:
+			var missing []string
+			if version == 0 {
+				missing = engineTables
+			}
+			for _, statement := range slices.Concat(missing, []string{ownerTable, fmt.Sprintf(`PRAGMA user_version = %d`, format)}) {
+				if err := w.conn.ddl(statement); err != nil {
 					return err
 				}
 			}
-			if err := w.conn.ddl(fmt.Sprintf(`PRAGMA user_version = %d`, format)); err != nil {
-				return err
-			}
+		}
+		if err := w.claim(ctx, owner); err != nil {
+			return err
 		}
 		if err := w.load(ctx); err != nil {
 			return err
@@ -108,6 +117,28 @@ func (w *writer) migrate(ctx context.Context, tables []*store.Table) error {
 		}
 		return nil
 	})
+}
+
+// claim makes the file the owner's, or refuses one that is another's.
+func (w *writer) claim(ctx context.Context, owner string) error {
+	if owner == "" {
+		return nil
+	}
+	has := ""
+	if err := w.conn.queryOnce(ctx, `SELECT name FROM firehose_owner`, func(v []driver.Value) error {
+		has = v[0].(string)
+		return nil
+	}); err != nil {
+		return err
+	}
+	switch has {
+	case owner:
+		return nil
+	case "":
+		_, err := w.conn.once(`INSERT INTO firehose_owner VALUES (?)`, owner)
+		return err
+	}
+	return store.Owned(has, owner)
 }
 
 // load reads what tables and slices the file has.

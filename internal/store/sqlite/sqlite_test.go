@@ -19,12 +19,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t testing.TB, tables []*store.Table) storetest.Store {
 		path := filepath.Join(t.TempDir(), "test.db")
-		s, err := sqlite.Open(t.Context(), path, tables)
+		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}, tables)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { s.Close() })
 		return readable{s, path}
+	})
+}
+
+func TestOwner(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	storetest.RunOwned(t, func(owner string) (storetest.Store, error) {
+		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Owner: owner}, nil)
+		return readable{s, path}, err
 	})
 }
 

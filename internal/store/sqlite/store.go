@@ -2,7 +2,7 @@
 // service of one instance. Any SQLite tool may read the file while the service
 // runs.
 //
-//	s, err := sqlite.Open(ctx, "inventory.db", []*store.Table{stock})
+//	s, err := sqlite.Open(ctx, sqlite.Config{Path: "inventory.db"}, []*store.Table{stock})
 //	defer s.Close()
 //	at, err := s.Positions(ctx, start)     // where to read on
 //	known, err := s.Lookup(ctx, lookup)    // what a merge depends on
@@ -19,6 +19,7 @@
 //	firehose_seen_slices  which of them there are
 //	firehose_dead_letters records that were set aside
 //	firehose_columns      what the tables were declared as
+//	firehose_owner        the group whose positions these are
 //
 // The tables are STRICT, so a value of another type is refused and not bent.
 // The journal is a write-ahead log: readers never wait for the writer, nor it
@@ -56,20 +57,26 @@ type Store struct {
 
 var errClosed = fmt.Errorf("%w: the store is closed", store.ErrFatal)
 
+// Config says where a store is and whose.
+type Config struct {
+	Path  string // of the file
+	Owner string // the group whose positions it holds; "" asks nobody
+}
+
 // Open opens or creates the database and brings its tables to what is declared:
 // missing tables and columns are added. A file that another process has open
-// through this package, that a newer version wrote, or in which a column has
-// another type, is refused with an ErrFatal.
-func Open(ctx context.Context, path string, tables []*store.Table) (*Store, error) {
-	s, err := open(ctx, path, tables)
+// through this package, that belongs to another owner, that a newer version
+// wrote, or in which a column has another type, is refused with an ErrFatal.
+func Open(ctx context.Context, cfg Config, tables []*store.Table) (*Store, error) {
+	s, err := open(ctx, cfg, tables)
 	if err != nil {
-		return nil, classify("open "+filepath.Base(path), err)
+		return nil, classify("open "+filepath.Base(cfg.Path), err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string, tables []*store.Table) (_ *Store, err error) {
-	path, err = realPath(path)
+func open(ctx context.Context, cfg Config, tables []*store.Table) (_ *Store, err error) {
+	path, err := realPath(cfg.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +100,7 @@ func open(ctx context.Context, path string, tables []*store.Table) (_ *Store, er
 	closers = append([]func() error{write.close}, closers...)
 	s := &Store{path: path, lock: lock, writing: make(chan *conn, 1), reading: make(chan *conn, 1)}
 	s.w.conn, s.w.seen.now = write, time.Now
-	if err := s.w.migrate(ctx, tables); err != nil {
+	if err := s.w.migrate(ctx, cfg.Owner, tables); err != nil {
 		return nil, err
 	}
 	read, err := openReader(ctx, path)

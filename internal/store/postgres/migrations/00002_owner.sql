@@ -1,0 +1,4 @@
+-- The group whose positions these are; one row.
+
+-- +goose Up
+CREATE TABLE firehose_owner (name text PRIMARY KEY);
