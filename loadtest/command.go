@@ -123,6 +123,7 @@ func (c *runFlags) register(f *service.Flags) {
 	f.Repeated(&c.actions, "at", "`TIME:COMMAND`: what a shell is to do in the middle of the run, to be marked in the report")
 
 	f.BoolVar(&c.findMax, "find-max", false, "look for the highest rate that the whole pipeline holds")
+	f.Float64Var(&c.search.Most, "max-rate", 1e7, "`events` a second above which --find-max does not go")
 	f.DurationVar(&c.search.Step, "step", 20*time.Second, "`time` that --find-max holds each rate")
 	f.DurationVar(&c.search.Confirm, "confirm", time.Minute, "`time` that it holds the one that it found")
 	f.StringVar(&c.out, "out", "", "write the result as JSON to `file`, for loadtest report")
@@ -167,6 +168,8 @@ func (c *runFlags) check() (err error) {
 		return service.Usagef("--serve %d: want at most 64", c.serve)
 	case c.serve > 1 && !strings.HasPrefix(c.target.Store, "postgres"):
 		return service.Usagef("--serve %d: instances share a store of PostgreSQL only", c.serve)
+	case c.findMax && !(c.search.Most >= 1 && c.rate >= 1):
+		return service.Usagef("--find-max: want a --rate and a --max-rate of at least 1")
 	case c.http && c.target.Door != "":
 		return service.Usagef("--http: starts a door, and --door names one")
 	}

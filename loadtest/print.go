@@ -55,7 +55,7 @@ func attemptLine(a Attempt) string {
 	if !a.Held {
 		what, why = "not held", ": "+a.Why
 	}
-	if a.Confirmed {
+	if a.Confirmation {
 		what = "confirmation: " + what
 	}
 	return fmt.Sprintf("%8.0f/s  %s (acknowledged p99 %.1f ms, applied p99 %.1f ms)%s", a.Rate, what, a.AckedP99, a.ApplyP99, why)

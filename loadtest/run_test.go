@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"firehose/internal/service"
+	"firehose/internal/testbed"
 )
 
 // runCLI runs the command line and returns its exit code and result.
@@ -81,4 +82,33 @@ func TestWrongUsage(t *testing.T) {
 			t.Errorf("%q: got exit code %d, want %d", args, code, service.ExitUsage)
 		}
 	}
+}
+
+// Two instances of the service share the work, and its store.
+func TestRunIntoPostgres(t *testing.T) {
+	store := testbed.Postgres(t)
+	code, r := runCLI(t, "--embedded", "--store", store, "--serve", "2", "--rate", "500", "--duration", "2s", "--warm-up", "500ms", "--keys", "200")
+	wantWhole(t, code, r, 1000)
+	if r.Settings.Store != "postgres" || !strings.HasPrefix(r.Versions.Store, "PostgreSQL ") {
+		t.Errorf("store: got %q, %q", r.Settings.Store, r.Versions.Store)
+	}
+}
+
+// The search as its user sees it, up to a rate that any machine holds.
+func TestFindMaxTellsWhatItTried(t *testing.T) {
+	_, r := runCLI(t, "--embedded", "--find-max", "--rate", "50", "--max-rate", "100", "--step", "1s", "--confirm", "1s", "--warm-up", "200ms", "--keys", "200")
+	if len(r.Search) < 3 || r.Search[0].Rate != 50 || !r.Correct.Held() {
+		t.Errorf("got %+v, want 50, 100 and the confirmation", r.Search)
+	}
+}
+
+func TestServiceThatEndsIsTold(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	code := service.Execute(t.Context(), newCommand(strings.NewReader(""), &stdout, &stderr), service.Process{
+		Args: []string{"run", "--embedded", "--dir", t.TempDir(), "--store", "sqlite:" + t.TempDir() + "/missing/loadtest.db", "--patience", "20s"}, Stdout: &stdout, Stderr: &stderr,
+	})
+	if code != service.ExitFailed || stdout.Len() > 0 || !strings.Contains(stderr.String(), "service-1 has ended by itself") {
+		t.Errorf("got exit code %d, output %q, errors %q", code, stdout.String(), stderr.String())
+	}
+	t.Logf("said: %s", stderr.String())
 }
