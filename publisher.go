@@ -136,7 +136,7 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publisher: registry: %w", err)
 	}
-	client, err := kafka.NewClient(cfg.Kafka.config(at.Brokers, "firehose-publisher", at.Log))
+	client, err := kafka.NewMeteredClient(cfg.Kafka.config(at.Brokers, "firehose-publisher", at.Log), cfg.Metrics, "publisher")
 	if err != nil {
 		registry.Close()
 		return nil, fmt.Errorf("publisher: %w", err)

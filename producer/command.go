@@ -96,7 +96,7 @@ func (c *connection) open(ctx context.Context, reg prometheus.Registerer, log *s
 	}
 	cfg := c.cluster.Config("firehose-producer", log)
 	cfg.Compression = c.compression
-	client, err := kafka.NewClient(cfg)
+	client, err := kafka.NewMeteredClient(cfg, reg, "producer")
 	if err != nil {
 		registry.Close()
 		return nil, err

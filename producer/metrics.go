@@ -5,38 +5,72 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"firehose/internal/metric"
 )
 
-// doorMetrics is what the HTTP door counts; the package's doc lists it. Labels
-// are of fixed sets, never from callers.
+// The metrics of the HTTP door.
+var (
+	httpRequests = metric.Definition{
+		Name: "firehose_http_requests_total", Kind: metric.Counter, Unit: "requests",
+		Help: "Requests answered, by route and status code.",
+		Labels: []metric.Label{
+			{Name: "route", Values: "the door's routes, and other"}, {Name: "code", Values: "the HTTP status codes that the door answers with"},
+		},
+	}
+	httpSeconds = metric.Definition{
+		Name: "firehose_http_request_seconds", Kind: metric.Histogram, Unit: "seconds",
+		Help:    "Seconds from a request's headers to its answer.",
+		Labels:  []metric.Label{{Name: "route", Values: "the door's routes, and other"}},
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+	}
+	httpEvents = metric.Definition{
+		Name: "firehose_http_events_total", Kind: metric.Counter, Unit: "events",
+		Help:   "Events that came over HTTP, by what their senders were told.",
+		Labels: []metric.Label{metric.OneOf("result", resultAcknowledged, resultRefused, resultUnknown)},
+	}
+	httpShed = metric.Definition{
+		Name: "firehose_http_shed_total", Kind: metric.Counter, Unit: "requests",
+		Help:   "Requests refused to protect the server.",
+		Labels: []metric.Label{{Name: "reason", Values: "the problem that the caller was answered, see GET /problems"}},
+	}
+	httpInFlight = metric.Definition{
+		Name: "firehose_http_in_flight_bytes", Kind: metric.Gauge, Unit: "bytes",
+		Help: "Bytes of request bodies in memory.",
+	}
+)
+
+// Metrics are the definitions of what the HTTP door exports.
+func Metrics() []metric.Definition {
+	return []metric.Definition{httpRequests, httpSeconds, httpEvents, httpShed, httpInFlight}
+}
+
+// What an event's sender was told.
+const (
+	resultAcknowledged = "acknowledged"
+	resultRefused      = "refused"
+	resultUnknown      = "unknown"
+)
+
 type doorMetrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	events   *prometheus.CounterVec
 	shed     *prometheus.CounterVec
+
+	acknowledged, refused, unknown prometheus.Counter // events
 }
 
 func newDoorMetrics(reg prometheus.Registerer, held *budget) *doorMetrics {
-	f := promauto.With(reg)
-	f.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "firehose_http_in_flight_bytes", Help: "Bytes of request bodies in memory.",
-	}, func() float64 { return float64(held.bytes()) })
-	return &doorMetrics{
-		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "firehose_http_requests_total", Help: "Requests answered, by route and status code.",
-		}, []string{"route", "code"}),
-		seconds: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "firehose_http_request_seconds", Help: "Time from a request's headers to its answer.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
-		}, []string{"route"}),
-		events: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "firehose_http_events_total", Help: "Events by what became of them: acknowledged, refused or unknown.",
-		}, []string{"result"}),
-		shed: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "firehose_http_shed_total", Help: "Requests refused to protect the server, by reason.",
-		}, []string{"reason"}),
+	events := httpEvents.CounterVec()
+	m := &doorMetrics{
+		requests: httpRequests.CounterVec(), seconds: httpSeconds.HistogramVec(), shed: httpShed.CounterVec(),
+		acknowledged: events.WithLabelValues(resultAcknowledged),
+		refused:      events.WithLabelValues(resultRefused),
+		unknown:      events.WithLabelValues(resultUnknown),
 	}
+	inFlight := httpInFlight.GaugeFunc(func() float64 { return float64(held.bytes()) })
+	reg.MustRegister(m.requests, m.seconds, events, m.shed, inFlight)
+	return m
 }
 
 func (m *doorMetrics) answered(route string, code int, took time.Duration) {
@@ -47,10 +81,10 @@ func (m *doorMetrics) answered(route string, code int, took time.Duration) {
 func (m *doorMetrics) event(p *Problem) {
 	switch {
 	case p == nil:
-		m.events.WithLabelValues("acknowledged").Inc()
+		m.acknowledged.Inc()
 	case p.Unknown():
-		m.events.WithLabelValues("unknown").Inc()
+		m.unknown.Inc()
 	default:
-		m.events.WithLabelValues("refused").Inc()
+		m.refused.Inc()
 	}
 }

@@ -175,7 +175,7 @@ func (e *Engine) prune(claims []*claim) []*claim {
 		}
 		for len(c.events) > 0 && c.events[0].From.Offset < c.p.pos.Next {
 			c.events = c.events[1:]
-			e.metrics.skipped.WithLabelValues("replay").Inc()
+			e.metrics.replayed.Inc()
 		}
 		if len(c.events) == 0 {
 			e.goOn(c.p) // the commit whose answer was lost had happened

@@ -49,6 +49,9 @@ type Config struct {
 	// MirrorEvery is how often the store's positions are mirrored into the
 	// group's committed offsets. Default 1 s.
 	MirrorEvery time.Duration
+	// EndsEvery is how often the ends of partitions that rest are asked for, so
+	// that their lag is true. Default 5 s.
+	EndsEvery time.Duration
 	// DeadLetterTimeout bounds the wait for a dead letter's acknowledgement,
 	// after which it is tried again. Default 30 s.
 	DeadLetterTimeout time.Duration
@@ -83,6 +86,7 @@ func (c *Config) validate() error {
 	defaultTo(&c.SchemaPatience, 5*time.Second)
 	defaultTo(&c.BreakerPause, 30*time.Second)
 	defaultTo(&c.MirrorEvery, time.Second)
+	defaultTo(&c.EndsEvery, 5*time.Second)
 	defaultTo(&c.DeadLetterTimeout, 30*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

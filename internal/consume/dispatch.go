@@ -179,7 +179,6 @@ func (e *Engine) setState(p *partition, s State, why string) {
 	was := p.state
 	p.state, p.why = s, why
 	e.mirror.Set(p.pos, string(s))
-	e.metrics.state(p)
 	log := e.cfg.Log.With("group", e.cfg.Group, "topic", p.id.Topic, "partition", p.id.ID,
 		"offset", p.pos.Next, "state", string(s), "was", string(was))
 	e.changed.Broadcast()

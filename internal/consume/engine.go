@@ -25,7 +25,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -95,8 +94,8 @@ func New(cfg Config, s Store) (*Engine, error) {
 	}
 	e.letters = &letters{e: e}
 	e.metrics = newMetrics(cfg.Metrics, cfg.Group)
-	cfg.Metrics.MustRegister(exporterCollector{e, exporterLag(cfg.Group)})
-	prometheus.WrapRegistererWith(prometheus.Labels{"group": cfg.Group}, cfg.Metrics).MustRegister(lagCollector{e})
+	cfg.Metrics.MustRegister(newExporterCollector(e))
+	e.metrics.reg.MustRegister(newPartitionCollector(e))
 	return e, nil
 }
 
@@ -105,7 +104,7 @@ func New(cfg Config, s Store) (*Engine, error) {
 func (e *Engine) connect() error {
 	topics := slices.Sorted(maps.Keys(e.handlers))
 	opts := append(append(e.groupOptions(topics), kafka.GroupOptions(e.cfg.Kafka)...), kgo.WithContext(e.life))
-	client, err := kafka.NewClient(e.cfg.Kafka, append(opts, e.cfg.ClientOptions...)...)
+	client, err := kafka.NewMeteredClient(e.cfg.Kafka, e.metrics.reg, "consumer", append(opts, e.cfg.ClientOptions...)...)
 	if err != nil {
 		return err
 	}
@@ -157,6 +156,7 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 	}
 	g.Go(func() error { return e.mirror.Run(fetch, e.cfg.MirrorEvery) })
 	g.Go(func() error { return e.watchAccess(fetch) })
+	g.Go(func() error { return e.watchEnds(fetch) })
 	if e.cfg.Alone {
 		g.Go(func() error { return e.stayAlone(fetch) })
 	} else {

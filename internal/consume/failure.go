@@ -23,6 +23,14 @@ const (
 	ClassStoreRefused    = "store_refused"    // violates the store's constraints
 )
 
+// Classes returns all of them.
+func Classes() []string {
+	return []string{
+		ClassUndecodable, ClassUnknownSchema, ClassIncompatible, ClassBadHeader, ClassBadKey, ClassBadVersion,
+		ClassMissingID, ClassTombstone, ClassValueRefused, ClassProjectionError, ClassStoreRefused,
+	}
+}
+
 // Failure is a permanent failure of one record. Its text never holds payload.
 type Failure struct {
 	Class string

@@ -184,7 +184,6 @@ func (e *Engine) halt(p *partition, s State, why string) {
 	p.clear()
 	e.client.PauseFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
 	e.mirror.Set(p.pos, string(s))
-	e.metrics.state(p)
 	e.cfg.Log.Error("partition stopped", "group", e.cfg.Group, "topic", p.id.Topic,
 		"partition", p.id.ID, "offset", p.pos.Next, "state", string(s), "err", why)
 	e.changed.Broadcast()

@@ -85,10 +85,10 @@ func (l *letters) connect() {
 		kgo.AllowIdempotentProduceCancellation(),
 		kgo.WithContext(l.e.life),
 	}, l.e.cfg.ClientOptions...)
-	if l.small, l.err = kafka.NewClient(l.e.cfg.Kafka, opts...); l.err != nil {
+	if l.small, l.err = kafka.NewMeteredClient(l.e.cfg.Kafka, l.e.metrics.reg, "deadletters", opts...); l.err != nil {
 		return
 	}
-	if l.large, l.err = kafka.NewClient(l.e.cfg.Kafka, append(opts,
+	if l.large, l.err = kafka.NewMeteredClient(l.e.cfg.Kafka, l.e.metrics.reg, "deadletters_large", append(opts,
 		kgo.ProducerBatchMaxBytes(80<<20), // a fetched batch is at most 64 MiB
 		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.GzipCompression()))...); l.err != nil {
 		l.err = fmt.Errorf("for large ones: %w", l.err)

@@ -22,7 +22,6 @@ type merged struct {
 	events    int
 	stale     int
 	duplicate int
-	conflicts int
 }
 
 // merger makes one batch of many events: the latest state of each row, the sum
@@ -185,7 +184,7 @@ func (m *merger) first(ev *Event) bool {
 		m.duplicate++
 		return false
 	}
-	m.lose(ev, "seen", "kept", ev.Stamp(), conflict.Stamp{EventID: ev.ID}, ev.Body)
+	m.lose(ev, policySeen, outcomeKept, ev.Stamp(), conflict.Stamp{EventID: ev.ID}, ev.Body)
 	return false
 }
 
@@ -218,11 +217,11 @@ func (m *merger) change(ctx context.Context, h *Handler, ev *Event) error {
 		m.duplicate++
 		return nil
 	case conflict.Loses:
-		m.lose(ev, "newest", "kept", ev.Stamp(), stored, ev.image())
+		m.lose(ev, policyNewest, outcomeKept, ev.Stamp(), stored, ev.image())
 		return nil
 	case conflict.Wins:
 	case conflict.WinsOver:
-		m.lose(ev, "newest", "replaced", stored, ev.Stamp(), ent.now.image())
+		m.lose(ev, policyNewest, outcomeReplaced, stored, ev.Stamp(), ent.now.image())
 	}
 	ops, err := h.project(ev, asBefore(ent.now))
 	if err != nil {
@@ -279,7 +278,6 @@ func restore(ctx context.Context, h *Handler, like *Event, image store.Image) (*
 }
 
 func (m *merger) lose(ev *Event, policy, outcome string, loser, winner conflict.Stamp, body []byte) {
-	m.conflicts++
 	m.batch.Conflicts = append(m.batch.Conflicts, store.Conflict{
 		From: ev.From, Key: ev.Key, Policy: policy, Outcome: outcome, Loser: loser, Winner: winner, Body: body,
 	})

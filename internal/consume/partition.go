@@ -3,6 +3,7 @@ package consume
 import (
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"firehose/internal/event"
@@ -28,6 +29,18 @@ const (
 	StoppedDataLoss State = "stopped_log_truncated"
 	StoppedTooLarge State = "stopped_batch_too_large" // a batch decompresses to more than may be held
 )
+
+// States returns all of them.
+func States() []string {
+	var all []string
+	for _, s := range []State{
+		Active, PausedStore, PausedRegistry, PausedSchema, PausedBreaker, PausedDLT, PausedAccess,
+		StoppedBelowLog, StoppedPastEnd, StoppedRecreate, StoppedDataLoss, StoppedTooLarge,
+	} {
+		all = append(all, string(s))
+	}
+	return all
+}
 
 // Stopped reports whether only an operator can set the partition going again.
 func (s State) Stopped() bool {
@@ -64,6 +77,7 @@ type partition struct {
 	attempts    int       // of the pause: backoff
 	stalls      int       // of its decoder, in a row
 	breaker     breaker
+	applied     prometheus.Counter // of its events; gone with it
 }
 
 // chunk is what one poll brought for one partition.

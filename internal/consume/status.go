@@ -72,26 +72,15 @@ func (e *Engine) Ready() error {
 	return nil
 }
 
-var (
-	lagRecords = prometheus.NewDesc("firehose_lag_records",
-		"Records between the position and the last stable offset.", []string{"topic", "partition"}, nil)
-	lagSeconds = prometheus.NewDesc("firehose_lag_seconds",
-		"Age since sending of the oldest record not yet applied, in seconds.", []string{"topic", "partition"}, nil)
-)
-
-// exporterLag is the lag under the name and labels of kafka_exporter, which
-// existing dashboards and KEDA queries know.
-func exporterLag(group string) *prometheus.Desc {
-	return prometheus.NewDesc("kafka_consumergroup_lag",
-		"Records between the position and the last stable offset, as kafka_exporter calls it.",
-		[]string{"topic", "partition"}, prometheus.Labels{"consumergroup": group})
-}
-
 // exporterCollector exports the lag of the partitions that the member owns at
 // the moment of the scrape, as kafka_exporter does.
 type exporterCollector struct {
 	e    *Engine
 	desc *prometheus.Desc
+}
+
+func newExporterCollector(e *Engine) exporterCollector {
+	return exporterCollector{e, exporterLag.Desc(prometheus.Labels{"consumergroup": e.cfg.Group})}
 }
 
 func (c exporterCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
@@ -103,20 +92,38 @@ func (c exporterCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// lagCollector exports the same under our own names; it carries the label group
-// like every other metric of the engine.
-type lagCollector struct{ e *Engine }
-
-func (l lagCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- lagRecords
-	ch <- lagSeconds
+// partitionCollector exports what the member's partitions are doing at the
+// moment of the scrape: those that are not its any more are not there.
+type partitionCollector struct {
+	e                              *Engine
+	assigned, state, behind, delay *prometheus.Desc
 }
 
-func (l lagCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range l.e.Status() {
-		labels := []string{s.Position.Topic, itoa(s.Position.Partition)}
-		ch <- prometheus.MustNewConstMetric(lagRecords, prometheus.GaugeValue, float64(s.Lag()), labels...)
-		ch <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, s.Age.Seconds(), labels...)
+func newPartitionCollector(e *Engine) partitionCollector {
+	return partitionCollector{
+		e: e, assigned: partitionsAssigned.Desc(nil), state: partitionState.Desc(nil),
+		behind: lagRecords.Desc(nil), delay: lagSeconds.Desc(nil),
+	}
+}
+
+func (c partitionCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.assigned
+	ch <- c.state
+	ch <- c.behind
+	ch <- c.delay
+}
+
+func (c partitionCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	status := c.e.Status()
+	gauge(c.assigned, float64(len(status)))
+	for _, s := range status {
+		topic, id := s.Position.Topic, itoa(s.Position.Partition)
+		gauge(c.state, 1, topic, id, string(s.State))
+		gauge(c.behind, float64(s.Lag()), topic, id)
+		gauge(c.delay, s.Age.Seconds(), topic, id)
 	}
 }
 

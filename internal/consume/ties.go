@@ -54,7 +54,7 @@ func (m *merger) replace(t *store.Table, c *cell, ev *Event, ops []op) {
 		c.op, c.event = o, ev
 	case conflict.WinsOver:
 		if o.body {
-			m.loseRow(c.event, "replaced", &old, &row)
+			m.loseRow(c.event, outcomeReplaced, &old, &row)
 		}
 		c.op, c.event = o, ev
 	case conflict.Loses:
@@ -62,7 +62,7 @@ func (m *merger) replace(t *store.Table, c *cell, ev *Event, ops []op) {
 			m.stale++
 			return
 		}
-		m.loseRow(ev, "kept", &row, &old)
+		m.loseRow(ev, outcomeKept, &row, &old)
 	case conflict.Stale:
 		m.stale++
 	case conflict.Duplicate:
@@ -84,7 +84,7 @@ func lastOf(ops []op) *op {
 
 // loseRow records the loser of two rows, which loser was an event of.
 func (m *merger) loseRow(ev *Event, outcome string, loser, winner *store.Row) {
-	m.lose(ev, "newest", outcome, loser.Stamp, winner.Stamp, ev.Body)
+	m.lose(ev, policyNewest, outcome, loser.Stamp, winner.Stamp, ev.Body)
 	m.batch.Conflicts[len(m.batch.Conflicts)-1].Row = store.HashRow(loser)
 }
 

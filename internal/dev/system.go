@@ -129,7 +129,7 @@ func (s *system) connect(context.Context) error {
 		return err
 	}
 	s.onClose(func() error { reg.Close(); return nil })
-	s.client, err = kafka.NewClient(kafka.Config{Brokers: []string{s.broker.Addr()}, ClientID: "firehose-dev", Log: s.log})
+	s.client, err = kafka.NewMeteredClient(kafka.Config{Brokers: []string{s.broker.Addr()}, ClientID: "firehose-dev", Log: s.log}, s.producing, "producer")
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,60 @@ package publish
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"firehose/internal/metric"
 )
 
-// metrics are listed in the package's documentation.
+// The metrics of a publisher.
+var (
+	accepted = metric.Definition{
+		Name: "firehose_producer_accepted_total", Kind: metric.Counter, Unit: "events",
+		Help: "Events handed to the Kafka client.", Labels: []metric.Label{metric.Topic},
+	}
+	acknowledged = metric.Definition{
+		Name: "firehose_producer_acknowledged_total", Kind: metric.Counter, Unit: "events",
+		Help:   "Events answered with a receipt: all in-sync replicas have them.",
+		Labels: []metric.Label{metric.Topic},
+	}
+	rejected = metric.Definition{
+		Name: "firehose_producer_rejected_total", Kind: metric.Counter, Unit: "events",
+		Help: "Events answered as certainly not written.",
+		Read: "unknown_type, envelope, data and too_large are the event's own fault; the others are not.",
+		Labels: []metric.Label{metric.OneOf("reason",
+			ReasonUnknownType, ReasonEnvelope, ReasonData, ReasonTooLarge, ReasonUnregistered, ReasonIncompatible,
+			ReasonUnavailable, ReasonFull, ReasonUnknownTopic, ReasonUnauthorized, ReasonRefused, ReasonClosed, ReasonCanceled)},
+	}
+	unknown = metric.Definition{
+		Name: "firehose_producer_unknown_total", Kind: metric.Counter, Unit: "events",
+		Help:   "Events answered as perhaps written.",
+		Read:   "Sending the same event ID again is safe.",
+		Labels: []metric.Label{metric.OneOf("reason", ReasonTimeout, ReasonBroker, ReasonClosed, ReasonCanceled)},
+	}
+	late = metric.Definition{
+		Name: "firehose_producer_late_total", Kind: metric.Counter, Unit: "events",
+		Help:   "What became of events after they were answered as perhaps written.",
+		Labels: []metric.Label{metric.OneOf("outcome", Acknowledged.String(), Rejected.String(), Unknown.String())},
+	}
+	bufferedRecords = metric.Definition{
+		Name: "firehose_producer_buffered_records", Kind: metric.Gauge, Unit: "records",
+		Help: "Events that are not answered, or not yet let go by the Kafka client.",
+	}
+	bufferedBytes = metric.Definition{
+		Name: "firehose_producer_buffered_bytes", Kind: metric.Gauge, Unit: "bytes",
+		Help: "Bytes of keys, values and headers of these events.",
+	}
+	ackSeconds = metric.Definition{
+		Name: "firehose_producer_ack_seconds", Kind: metric.Histogram, Unit: "seconds",
+		Help:    "Seconds from publishing an event to its acknowledgement.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+	}
+)
+
+// Metrics are the definitions of what a publisher exports.
+func Metrics() []metric.Definition {
+	return []metric.Definition{accepted, acknowledged, rejected, unknown, late, bufferedRecords, bufferedBytes, ackSeconds}
+}
+
 type metrics struct {
 	accepted        *prometheus.CounterVec // by topic
 	acknowledged    *prometheus.CounterVec // by topic
@@ -17,35 +68,23 @@ type metrics struct {
 }
 
 func newMetrics(p *Publisher) *metrics {
-	counter := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "firehose", Subsystem: "producer", Name: name, Help: help,
-		}, []string{label})
-	}
-	gauge := func(name, help string, read func() float64) prometheus.GaugeFunc {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "firehose", Subsystem: "producer", Name: name, Help: help,
-		}, func() float64 {
+	locked := func(read func() float64) func() float64 {
+		return func() float64 {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return read()
-		})
+		}
 	}
-	m := &metrics{
-		accepted:        counter("accepted_total", "Events handed to the Kafka client.", "topic"),
-		acknowledged:    counter("acknowledged_total", "Events answered with a receipt.", "topic"),
-		rejected:        counter("rejected_total", "Events answered as certainly not written.", "reason"),
-		unknown:         counter("unknown_total", "Events answered as perhaps written.", "reason"),
-		late:            counter("late_total", "What became of events after they were answered as perhaps written.", "outcome"),
-		bufferedRecords: gauge("buffered_records", "Events that hold a place.", func() float64 { return float64(p.records) }),
-		bufferedBytes:   gauge("buffered_bytes", "Bytes of the events that hold a place.", func() float64 { return float64(p.bytes) }),
-		ackSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "firehose", Subsystem: "producer", Name: "ack_seconds",
-			Help:    "From publishing to the acknowledgement.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}),
+	return &metrics{
+		accepted:        accepted.CounterVec(),
+		acknowledged:    acknowledged.CounterVec(),
+		rejected:        rejected.CounterVec(),
+		unknown:         unknown.CounterVec(),
+		late:            late.CounterVec(),
+		bufferedRecords: bufferedRecords.GaugeFunc(locked(func() float64 { return float64(p.records) })),
+		bufferedBytes:   bufferedBytes.GaugeFunc(locked(func() float64 { return float64(p.bytes) })),
+		ackSeconds:      ackSeconds.Histogram(),
 	}
-	return m
 }
 
 func (m *metrics) all() []prometheus.Collector {

@@ -32,16 +32,7 @@
 // back what may be on its way; it holds its place until the client is done with
 // it. What becomes of it is counted, no more.
 //
-// # Metrics
-//
-//	firehose_producer_accepted_total{topic}       events handed to the client
-//	firehose_producer_acknowledged_total{topic}   answered with a receipt
-//	firehose_producer_rejected_total{reason}      answered: certainly not written
-//	firehose_producer_unknown_total{reason}       answered: perhaps written
-//	firehose_producer_late_total{outcome}         what became of those afterwards
-//	firehose_producer_buffered_records            not answered, or not yet let go by the client
-//	firehose_producer_buffered_bytes              the same in bytes
-//	firehose_producer_ack_seconds                 from Publish to the acknowledgement
+// Metrics lists what is exported.
 package publish
 
 import (

@@ -217,4 +217,17 @@ type Result struct {
 	Stale     int // rows older than what is stored
 	Duplicate int // rows, entries and conflicts that were there already
 	Conflicts int // concurrent rows that lost, recorded for the first time
+	Replaced  int // those of them that were stored, and gave way
+	Reused    int // those of them that came under an event ID that was seen
+}
+
+// Record counts a conflict that was recorded for the first time.
+func (r *Result) Record(c *Conflict) {
+	r.Conflicts++
+	switch {
+	case c.Policy == "seen":
+		r.Reused++
+	case c.Outcome == "replaced":
+		r.Replaced++
+	}
 }

@@ -252,7 +252,7 @@ func (a *applier) conflict(p *pgx.Batch, c *store.Conflict, encoding string) {
 		c.Winner.Version, c.Winner.Time, c.Winner.Origin, c.Winner.EventID, encoding, body, a.now).
 		Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() > 0 {
-				a.result.Conflicts++
+				a.result.Record(c)
 			} else {
 				a.result.Duplicate++
 			}

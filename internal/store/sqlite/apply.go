@@ -159,7 +159,7 @@ func (a *applier) conflict(c store.Conflict, encoding string) error {
 		return err
 	}
 	if n > 0 {
-		a.result.Conflicts++
+		a.result.Record(&c)
 		return nil
 	}
 	a.result.Duplicate++
