@@ -43,8 +43,8 @@ type machinery interface {
 // test makes has names from Name, and is deleted after it. The cluster is
 //
 //   - the one that FIREHOSE_KAFKA names (host:port, comma-separated);
-//   - else, where FIREHOSE_INTEGRATION is set, a container, when a Docker engine
-//     answers and has the image;
+//   - else, where FIREHOSE_INTEGRATION is set, three containers of this process,
+//     when a Docker engine answers and has the image (KAFKA_IMAGE);
 //   - else, then, the local one of deploy/kafka/local, started in the user's
 //     cache folder for as long as tests use it.
 func Kafka(t testing.TB) *Cluster {
@@ -78,7 +78,7 @@ func open(t testing.TB, use lockKind) *Cluster {
 	t.Helper()
 	found, err := findKafka()
 	if errors.Is(err, errMissing) {
-		Skip(t, "kafka", reason(err))
+		Skip(t, partFor("kafka"), reason(err))
 	}
 	if err != nil {
 		t.Fatalf("Kafka: %v", err)
@@ -103,7 +103,11 @@ func open(t testing.TB, use lockKind) *Cluster {
 // findKafka asks each source in turn for a cluster, once in a process.
 var findKafka = sync.OnceValues(func() (*provided, error) {
 	var reasons []string
-	for _, source := range []func() (*provided, error){namedKafka, localKafka} {
+	sources := []func() (*provided, error){namedKafka, containerKafka, localKafka}
+	if inContainers() {
+		sources = sources[1:2]
+	}
+	for _, source := range sources {
 		found, err := source()
 		if !errors.Is(err, errMissing) {
 			return found, err

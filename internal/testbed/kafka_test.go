@@ -20,6 +20,14 @@ func TestKafkaFaults(t *testing.T) {
 	if _, err := kafka.ApplyTopics(t.Context(), c.Client(), []kafka.Topic{topic}); err != nil {
 		t.Fatal(err)
 	}
+	// A request to a frozen broker is given up in time for another one to answer.
+	cfg := c.Config()
+	cfg.RequestTimeout = 2 * time.Second
+	client, err := kafka.NewClient(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
 	faults := []struct {
 		name       string
 		break_, up func(int32)
@@ -34,7 +42,7 @@ func TestKafkaFaults(t *testing.T) {
 		}
 		if c.Size() > 1 {
 			record := &kgo.Record{Topic: topic.Name, Value: []byte(f.name)}
-			if err := c.Client().ProduceSync(t.Context(), record).FirstErr(); err != nil {
+			if err := client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
 				t.Errorf("broker %d after %s, of %d: %v", n, f.name, c.Size(), err)
 			}
 		}

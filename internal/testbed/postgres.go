@@ -23,14 +23,16 @@ const patience = time.Minute
 // dropped after the test, whoever is still connected.
 //
 // The server is the one that FIREHOSE_TEST_POSTGRES names; else one that this
-// process starts for all of its tests, without fsync, and that ends with it.
+// process starts for all of its tests, without fsync, and that ends with it: in a
+// container where FIREHOSE_INTEGRATION is set, a Docker engine answers and has
+// the image (POSTGRES_IMAGE), else from the programs of this machine.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	admin := os.Getenv("FIREHOSE_TEST_POSTGRES")
-	if admin == "" {
+	if admin == "" || inContainers() {
 		server, err := sharedPostgres()
 		if errors.Is(err, errMissing) {
-			Skip(t, "postgres", reason(err))
+			Skip(t, partFor("postgres"), reason(err))
 		}
 		if err != nil {
 			t.Fatalf("starting PostgreSQL: %v", err)
@@ -43,28 +45,50 @@ func Postgres(t testing.TB) string {
 }
 
 // sharedPostgres is the server that this process has started.
-var sharedPostgres = sync.OnceValues(func() (*postgres, error) {
-	return startPostgres("fsync = off", "full_page_writes = off")
+var sharedPostgres = sync.OnceValues(func() (database, error) {
+	return startDatabase("fsync = off", "full_page_writes = off")
 })
+
+// database is a server that this process has started.
+type database interface {
+	url() string
+	stop(mode string) error // one of pg_ctl's modes
+	start() error           // returns once it answers
+	end() error             // it is gone, with all its data
+}
+
+// startDatabase starts a server with the given settings on top of PostgreSQL's
+// defaults.
+func startDatabase(settings ...string) (database, error) {
+	server, err := containerPostgres(settings)
+	if !errors.Is(err, errMissing) || inContainers() {
+		return server, err
+	}
+	return startPostgres(settings...)
+}
 
 // PostgresServer is a server of the test's own, which it may stop.
 type PostgresServer struct {
 	t      testing.TB
-	server *postgres
+	server database
 }
 
 // OwnPostgres starts a server of the test's own, with PostgreSQL's defaults. It is
 // gone after the test, with all its databases.
 func OwnPostgres(t testing.TB) *PostgresServer {
 	t.Helper()
-	server, err := startPostgres()
+	server, err := startDatabase()
 	if errors.Is(err, errMissing) {
-		Skip(t, "postgres", reason(err))
+		Skip(t, partFor("postgres"), reason(err))
 	}
 	if err != nil {
 		t.Fatalf("starting PostgreSQL: %v", err)
 	}
-	t.Cleanup(server.guard.end)
+	t.Cleanup(func() {
+		if err := server.end(); err != nil {
+			t.Errorf("ending PostgreSQL: %v", err)
+		}
+	})
 	return &PostgresServer{t: t, server: server}
 }
 
@@ -79,16 +103,16 @@ func (s *PostgresServer) Database() string {
 // which is a crash.
 func (s *PostgresServer) Stop(mode string) {
 	s.t.Helper()
-	if out, err := s.server.ctl("stop", "-m", mode); err != nil {
-		s.t.Fatalf("pg_ctl stop -m %s: %v\n%s", mode, err, out)
+	if err := s.server.stop(mode); err != nil {
+		s.t.Fatalf("stopping PostgreSQL, %s: %v", mode, err)
 	}
 }
 
 // Start starts it again and returns once it answers.
 func (s *PostgresServer) Start() {
 	s.t.Helper()
-	if out, err := s.server.ctl("start"); err != nil {
-		s.t.Fatalf("pg_ctl start: %v\n%s", err, out)
+	if err := s.server.start(); err != nil {
+		s.t.Fatalf("starting PostgreSQL: %v", err)
 	}
 }
 

@@ -95,9 +95,21 @@ func (p *postgres) command(args ...string) *exec.Cmd {
 }
 
 // ctl runs pg_ctl on the server.
-func (p *postgres) ctl(args ...string) ([]byte, error) {
-	return p.command(append([]string{filepath.Join(p.bin, "pg_ctl"), "-D", filepath.Join(p.dir, "data"),
+func (p *postgres) ctl(args ...string) error {
+	out, err := p.command(append([]string{filepath.Join(p.bin, "pg_ctl"), "-D", filepath.Join(p.dir, "data"),
 		"-l", filepath.Join(p.dir, "log"), "-s", "-w", "-t", "60"}, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("pg_ctl %s: %w\n%s", args[0], err, out)
+	}
+	return nil
+}
+
+func (p *postgres) stop(mode string) error { return p.ctl("stop", "-m", mode) }
+func (p *postgres) start() error           { return p.ctl("start") }
+
+func (p *postgres) end() error {
+	p.guard.end()
+	return nil
 }
 
 func (p *postgres) url() string {
@@ -141,10 +153,23 @@ func hasPostgres(folder string) bool {
 
 // freePort finds a port of loopback that nobody listens on now.
 func freePort() (int, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ports, err := freePorts(1)
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return ports[0], nil
+}
+
+// freePorts finds n different ones.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // not before the last is found
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
 }

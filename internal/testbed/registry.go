@@ -17,8 +17,9 @@ const localRegistryPort = 28081
 // Registry returns the URL of a real schema registry with Confluent's API, which
 // other tests use at the same time: subjects follow from topics, whose names are
 // a test's own, or the shop's, which everybody registers alike. It is the one
-// that FIREHOSE_TEST_REGISTRY names; else, where FIREHOSE_INTEGRATION is set,
-// the local one of deploy/kafka/local.
+// that FIREHOSE_TEST_REGISTRY names; else, where FIREHOSE_INTEGRATION is set, one
+// in a container of this process, when a Docker engine answers and has the image
+// (REGISTRY_IMAGE), or the local one of deploy/kafka/local.
 func Registry(t testing.TB) string {
 	t.Helper()
 	return openRegistry(t, shared).url
@@ -38,7 +39,7 @@ type RegistryServer struct {
 func RegistryAlone(t testing.TB) *RegistryServer {
 	t.Helper()
 	r := &RegistryServer{t: t, found: openRegistry(t, exclusive), stands: true}
-	if r.found.env == nil {
+	if r.found.env == nil && r.found.container == nil {
 		Skip(t, "registry", "FIREHOSE_TEST_REGISTRY names a registry, and FIREHOSE_TEST_REGISTRY_TO_BREAK does not say that tests may stop it")
 	}
 	t.Cleanup(func() {
@@ -60,6 +61,12 @@ func (r *RegistryServer) Start() { r.t.Helper(); r.stands = true; r.act("start")
 
 func (r *RegistryServer) act(what string) {
 	r.t.Helper()
+	if r.found.container != nil {
+		if err := r.found.container.act(what); err != nil {
+			r.t.Errorf("registry %s: %v", what, err)
+		}
+		return
+	}
 	if err := runLocal(r.found.script, r.found.env, what); err != nil {
 		r.t.Errorf("registry %s: %v", what, err)
 	}
@@ -71,13 +78,15 @@ type foundRegistry struct {
 	script string
 	env    []string // where it is; nil where it is not ours to stop
 	guard  *guard
+
+	container *registryContainer // where it is one
 }
 
 func openRegistry(t testing.TB, use lockKind) *foundRegistry {
 	t.Helper()
 	found, err := findRegistry()
 	if errors.Is(err, errMissing) {
-		Skip(t, "registry", reason(err))
+		Skip(t, partFor("registry"), reason(err))
 	}
 	if err != nil {
 		t.Fatalf("registry: %v", err)
@@ -88,8 +97,17 @@ func openRegistry(t testing.TB, use lockKind) *foundRegistry {
 
 var findRegistry = sync.OnceValues(func() (*foundRegistry, error) {
 	named := os.Getenv("FIREHOSE_TEST_REGISTRY")
+	if inContainers() {
+		return containerRegistry()
+	}
 	if named == "" {
-		found, err := localRegistry()
+		found, err := containerRegistry()
+		if errors.Is(err, errMissing) {
+			why := reason(err)
+			if found, err = localRegistry(); errors.Is(err, errMissing) {
+				err = fmt.Errorf("%s; %w", why, err)
+			}
+		}
 		if errors.Is(err, errMissing) {
 			err = fmt.Errorf("FIREHOSE_TEST_REGISTRY names none; %w", err)
 		}

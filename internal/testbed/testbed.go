@@ -1,6 +1,8 @@
 // Package testbed gives tests the real parts: a test asks for a database, a
-// registry or a cluster and gets the one that the environment names, else one
-// that is started on this machine, else it is skipped with the reason.
+// registry or a cluster and gets the one that the environment names, else one in
+// containers, where a Docker engine answers and has the images that make images
+// builds, else one that is started on this machine, else it is skipped with the
+// reason.
 //
 //	store := testbed.Postgres(t)     // an empty database, dropped after the test
 //	cluster := testbed.Kafka(t)      // names of its own in a cluster that others use, too
@@ -19,6 +21,8 @@
 //	FIREHOSE_INTEGRATION             anything: start the local parts where none are named, and
 //	                                 fetch what other people's clients need; else only
 //	                                 PostgreSQL is started, which takes a second
+//	FIREHOSE_CONTAINERS              anything: parts in containers, whatever else is named; a
+//	                                 test that cannot have them is skipped for want of docker
 //
 // A skip is a failure where FIREHOSE_REQUIRE names the part, and is written
 // down in the file that FIREHOSE_SKIPS names: make test-integration ends with
