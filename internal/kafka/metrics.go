@@ -2,10 +2,14 @@ package kafka
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kprom"
+
+	"firehose/internal/metric"
 )
 
 // ClientMetricsPrefix begins the names of what a Kafka client counts itself:
@@ -53,3 +57,50 @@ func newClientMetrics(reg prometheus.Registerer, name string) *clientMetrics {
 
 // OnClientClosed makes the name free again.
 func (m *clientMetrics) OnClientClosed(*kgo.Client) { m.reg.Unregister(m) }
+
+// described is how a Desc shows itself; it has no other way.
+var described = regexp.MustCompile(`^Desc\{fqName: "(.*?)", help: "(.*?)", (?:unit: ".*?", )?constLabels: \{.*?\}, variableLabels: \{(.*?)\}\}$`)
+
+// ClientMetrics are the definitions of what a metered client exports, as kprom
+// describes them.
+func ClientMetrics() ([]metric.Definition, error) {
+	m := newClientMetrics(nil, "any")
+	m.OnNewClient(nil) // which only the gauges' values would ask
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descs)
+		m.Describe(descs)
+	}()
+	var all []metric.Definition
+	var unreadable error
+	for desc := range descs {
+		parts := described.FindStringSubmatch(desc.String())
+		if parts == nil {
+			unreadable = fmt.Errorf("kafka client: metrics: %s", desc)
+			continue
+		}
+		d := metric.Definition{Name: parts[1], Help: strings.TrimSuffix(parts[2], ".") + ".", Kind: metric.Counter, Labels: []metric.Label{clientLabel}}
+		for name := range strings.SplitSeq(parts[3], ",") {
+			switch name {
+			case "node_id":
+				d.Labels = append(d.Labels, metric.Label{Name: name, Values: "the cluster's brokers; seed_N until one has said its number"})
+			case "topic":
+				d.Labels = append(d.Labels, metric.Topic)
+			}
+		}
+		name := strings.TrimSuffix(d.Name, "_total")
+		d.Unit = name[strings.LastIndexByte(name, '_')+1:]
+		switch {
+		case d.Unit == "seconds" && !strings.Contains(name, "request"):
+			continue // not switched on
+		case d.Unit == "seconds":
+			d.Kind = metric.Histogram
+		case strings.Contains(name, "buffered"):
+			d.Kind = metric.Gauge
+		}
+		all = append(all, d)
+	}
+	return all, unreadable
+}
+
+var clientLabel = metric.Label{Name: "client", Values: "the clients of the process: producer, consumer, deadletters, deadletters_large, publisher at the public door"}

@@ -43,7 +43,8 @@ var modules = []module{
 		path: "github.com/prometheus-operator/prometheus-operator", version: "v0.94.1",
 		sum: "h1:QEIb2wenPH+SdMN1xMf8l4Pmj00YYXXI6HlbLlQWkww=",
 		files: map[string]string{
-			"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml": "podmonitors.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml":     "podmonitors.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml": "prometheusrules.yaml",
 		},
 	},
 }
@@ -57,7 +58,7 @@ func Fetch(ctx context.Context, cache string, out io.Writer) (*Definitions, erro
 	}
 	d := &Definitions{CRDs: map[string][]byte{}}
 	for _, m := range modules {
-		name := filepath.Base(strings.TrimSuffix(m.path, "/v2")) + "-" + m.version
+		name := fmt.Sprintf("%s-%s-%d", filepath.Base(strings.TrimSuffix(m.path, "/v2")), m.version, len(m.files))
 		files, err := cached(cache, name, out, func(dir string) error { return m.fetch(ctx, dir) })
 		if err != nil {
 			return nil, fmt.Errorf("definitions of %s: %w", name, err)
