@@ -238,3 +238,6 @@ func Until(t *testing.T, what string, condition func() bool) {
 		}
 	}
 }
+
+// Admin is where its admin port is, host:port.
+func (p *Process) Admin() string { return p.admin }
