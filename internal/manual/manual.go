@@ -18,8 +18,13 @@ func Files() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manual: metrics: %w", err)
 	}
+	configuration, err := configurationPage()
+	if err != nil {
+		return nil, fmt.Errorf("manual: configuration: %w", err)
+	}
 	return map[string][]byte{
-		"docs/metrics.md": []byte(metrics),
+		"docs/configuration.md": []byte(configuration),
+		"docs/metrics.md":       []byte(metrics),
 		"deploy/kafka/kubernetes/base/generated/alerts.yaml": []byte(rulesManifest()),
 	}, nil
 }

@@ -22,6 +22,7 @@ import (
 	"firehose/internal/manual"
 	"firehose/internal/metric"
 	"firehose/internal/publish"
+	"firehose/internal/service"
 	"firehose/producer"
 	"firehose/schemas"
 )
@@ -51,6 +52,29 @@ func definitions(t *testing.T) []metric.Definition {
 		t.Fatal(err)
 	}
 	return slices.Concat(consume.Metrics(), publish.Metrics(), producer.Metrics(), client)
+}
+
+// The page shows the replicator's settings for all services: the others have the
+// same ones, but for its topics.
+func TestServicesHaveTheSameSettings(t *testing.T) {
+	settings := func(c *service.Command, name string) map[string][]service.Setting {
+		all := map[string][]service.Setting{}
+		c.Walk(func(words []string, c *service.Command) {
+			for _, s := range c.Settings() {
+				if s.Name != "topics" {
+					s.Default = strings.ReplaceAll(s.Default, name, "NAME")
+					all[strings.Join(words[1:], " ")] = append(all[strings.Join(words[1:], " ")], s)
+				}
+			}
+		})
+		return all
+	}
+	want := settings(replicator.Program().Command(), "replicator")
+	for _, s := range []firehose.Service{inventory.Service(), billing.Service()} {
+		if diff := cmp.Diff(want, settings(firehose.Command(s), s.Name)); diff != "" {
+			t.Errorf("%s (-replicator +%s):\n%s", s.Name, s.Name, diff)
+		}
+	}
 }
 
 // Each metric is named as Prometheus wants it, has help, a unit that its name
