@@ -59,11 +59,16 @@ var findEngine = sync.OnceValues(func() (*engine, error) {
 	if e.docker, err = testcontainers.NewDockerClientWithOpts(context.Background()); err != nil {
 		return nil, fmt.Errorf("docker engine: %w", err)
 	}
-	cmd := exec.Command("sh", "-c", fmt.Sprintf(guardScript, ":", engineDown))
-	e.guard, err = startGuard(cmd, []string{"LABEL=" + containerLabel + "=" + e.label},
-		filepath.Join(os.TempDir(), "firehose-test-"+e.label+".log"))
+	e.guard, err = guardLabel(containerLabel+"="+e.label, e.label)
 	return e, err
 })
+
+// guardLabel starts the shell that removes what has the label when it is told to,
+// or when this process ends.
+func guardLabel(label, name string) (*guard, error) {
+	cmd := exec.Command("sh", "-c", fmt.Sprintf(guardScript, ":", engineDown))
+	return startGuard(cmd, []string{"LABEL=" + label}, filepath.Join(os.TempDir(), "firehose-test-"+name+".log"))
+}
 
 // engineWith returns the engine where it has an image; make images builds it with
 // the given argument.
