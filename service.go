@@ -204,7 +204,7 @@ type PartitionStatus struct {
 	End       int64         // end of the log (last stable offset), as last fetched
 	State     string        // "active", "paused_…" or "stopped_…"
 	Why       string        // what caused a state that is not active
-	Age       time.Duration // since sending of the oldest record fetched and not yet applied
+	Age       time.Duration // since sending of the oldest record not yet applied, or since it is known to be there
 }
 
 // Status returns what the instance's partitions are doing.

@@ -280,7 +280,7 @@ func (e *Engine) settle(claims []*claim) {
 		if n := len(c.events); n > 0 {
 			last := c.events[n-1]
 			p.pos.Next, p.pos.LeaderEpoch = last.next(), last.LeaderEpoch
-			p.end = max(p.end, p.pos.Next)
+			p.moved()
 			if !p.gone { // its series are gone, too
 				e.metrics.applied(p, c.events)
 			}

@@ -50,7 +50,7 @@ func (e *Engine) askEnds(ctx context.Context) {
 	for _, info := range infos {
 		for _, log := range info.Partitions {
 			if p := e.parts[offsets.Partition{Topic: info.Name, ID: log.ID}]; p != nil {
-				p.end = max(p.end, log.StableEnd)
+				p.reaches(log.StableEnd)
 			}
 		}
 	}

@@ -121,7 +121,8 @@ func (e *Engine) resume(ctx context.Context, given map[string]map[int32]kgo.Offs
 	for _, pos := range stored {
 		id := pos.Of()
 		p := &partition{id: id, handler: e.handlers[id.Topic], pos: pos, state: Active,
-			start: logs[id].Start, end: logs[id].StableEnd, since: e.polls}
+			start: logs[id].Start, since: e.polls}
+		p.reaches(logs[id].StableEnd)
 		if state, why := judge(pos, topicIDs[pos.Topic], logs[id]); state != Active {
 			e.halt(p, state, why)
 		}
@@ -273,6 +274,7 @@ func (e *Engine) reread(ctx context.Context, parts []*partition) error {
 		default:
 			p.pos = s
 		}
+		p.moved()
 	}
 	return nil
 }

@@ -85,8 +85,8 @@ var (
 	}
 	lagSeconds = metric.Definition{
 		Name: "firehose_lag_seconds", Kind: metric.Gauge, Unit: "seconds",
-		Help:   "Age in seconds since sending of the oldest record fetched and not yet applied.",
-		Read:   "0 where nothing that was fetched waits: a stopped partition fetches nothing, so look at the records, too.",
+		Help:   "Age in seconds since sending of the oldest record not yet applied.",
+		Read:   "Of a record that was not fetched, as on a stopped partition, it is the time that the record is known to be there. The record's timestamp is the sender's clock.",
 		Labels: []metric.Label{metric.Topic, metric.Partition},
 	}
 	exporterLag = metric.Definition{

@@ -212,8 +212,12 @@ func TestLagOfAStoppedPartition(t *testing.T) {
 		b.produce(b.entry(fmt.Sprintf("more-%d", i), "a", 1, 0))
 	}
 	b.eventually("its lag is what was written since", func() error {
-		if got := series(t, reg)[name]; got != 11 { // 1 + 60 records, position 50
-			return fmt.Errorf("lag %v, want 11", got)
+		got := series(t, reg)
+		if got[name] != 11 { // 1 + 60 records, position 50
+			return fmt.Errorf("lag %v, want 11", got[name])
+		}
+		if age := got[strings.Replace(name, "records", "seconds", 1)]; age <= 0 {
+			return fmt.Errorf("the oldest of them is %v s old", age)
 		}
 		return nil
 	})

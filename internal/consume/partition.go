@@ -59,7 +59,8 @@ type partition struct {
 	id      offsets.Partition
 	handler *Handler
 	pos     offsets.Position // as the store has it
-	end     int64            // last stable offset, as last fetched
+	end     int64            // last stable offset, as last fetched or asked for
+	behind  time.Time        // since when the record at pos is known to be there and has not been applied; zero when none is
 
 	queue       []*chunk
 	queuedBytes int
@@ -94,6 +95,34 @@ type chunk struct {
 	// firstTry is when the record at decoded was first found to have an unknown
 	// schema; the registry may only be late.
 	firstTry time.Time
+}
+
+// reaches notes how far the log is known to go.
+func (p *partition) reaches(end int64) {
+	p.end = max(p.end, end)
+	if p.behind.IsZero() && p.end > p.pos.Next {
+		p.behind = time.Now()
+	}
+}
+
+// moved notes that the position has changed: another record is the oldest one.
+func (p *partition) moved() {
+	p.behind = time.Time{}
+	p.reaches(p.pos.Next)
+}
+
+// age is how long ago the oldest record was sent that is not applied: by its
+// timestamp where it was fetched, else as long as it is known to be there, which
+// is less. It is 0 where there is none.
+func (p *partition) age(now time.Time) time.Duration {
+	switch {
+	case len(p.queue) > 0:
+		return max(0, now.Sub(p.queue[0].records[0].Timestamp))
+	case p.behind.IsZero():
+		return 0
+	default:
+		return now.Sub(p.behind)
+	}
 }
 
 // flows reports whether what is queued will soon be gone: nothing holds it up.

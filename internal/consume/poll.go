@@ -93,7 +93,7 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 		p.seek = true
 		return
 	}
-	p.end = max(p.end, f.LastStableOffset)
+	p.reaches(f.LastStableOffset)
 	if len(f.Records) == 0 {
 		return
 	}

@@ -16,10 +16,13 @@ import (
 // PartitionStatus says what a partition that this member owns is doing.
 type PartitionStatus struct {
 	Position offsets.Position
-	End      int64 // last stable offset, as last fetched
+	End      int64 // last stable offset, as last fetched or asked for
 	State    State
-	Why      string        // what caused the state
-	Age      time.Duration // since sending of the oldest record fetched but not yet applied; 0 when there is none
+	Why      string // what caused the state
+	// Age is the time since the oldest record was sent that is not applied; 0 when
+	// there is none. Of one that was not fetched it is the time that it is known to
+	// be there.
+	Age time.Duration
 }
 
 // Lag returns the records between the position and the last stable offset.
@@ -33,11 +36,7 @@ func (e *Engine) Status() []PartitionStatus {
 	now := time.Now()
 	out := make([]PartitionStatus, 0, len(e.parts))
 	for _, p := range e.parts {
-		s := PartitionStatus{Position: p.pos, End: p.end, State: p.state, Why: p.why}
-		if len(p.queue) > 0 {
-			s.Age = max(0, now.Sub(p.queue[0].records[0].Timestamp))
-		}
-		out = append(out, s)
+		out = append(out, PartitionStatus{Position: p.pos, End: p.end, State: p.state, Why: p.why, Age: p.age(now)})
 	}
 	slices.SortFunc(out, func(a, b PartitionStatus) int {
 		return offsets.Compare(a.Position.Of(), b.Position.Of())

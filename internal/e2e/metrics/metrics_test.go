@@ -3,14 +3,17 @@
 package metrics_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -46,7 +49,7 @@ func TestPrometheusSaysWhatTheStoresHold(t *testing.T) {
 	door, address := s.Serve()
 	programs := []*shop.Process{door}
 	for _, name := range shop.Services() {
-		programs = append(programs, s.Start(name))
+		programs = append(programs, s.Start(name, "--breaker-pause", "10m"))
 	}
 	p := startPrometheus(t, program, manual.Rules(), programs...)
 
@@ -69,6 +72,7 @@ func TestPrometheusSaysWhatTheStoresHold(t *testing.T) {
 	t.Run("names", func(t *testing.T) { wantGoodNames(t, programs) })
 	t.Run("alerts", func(t *testing.T) { wantAlerts(t, p.in(t)) })
 	t.Run("no lag in Kafka's own tool", func(t *testing.T) { s.In(t).WantNoLag() })
+	t.Run("lag", func(t *testing.T) { wantOneLag(t, p.in(t), s.In(t), cluster) })
 }
 
 func (p *prometheus) in(t *testing.T) *prometheus { return &prometheus{t: t, addr: p.addr} }
@@ -136,6 +140,91 @@ func wantNumbers(t *testing.T, p *prometheus, s *shop.Shop) {
 	p.wantSum(`firehose_events_skipped_total{job="inventory",reason="duplicate"}`, 1)
 	// 11 of the movements count: ten, and one under an ID that was taken.
 	p.wantSum("sum(firehose_producer_rejected_total)", p.sum(`sum(firehose_producer_rejected_total{reason="data"})`))
+}
+
+// wantOneLag has a partition rest, and checks that everybody who is asked for the
+// lag of each partition says the same: Prometheus, firehose lag, Kafka's tool.
+func wantOneLag(t *testing.T, p *prometheus, s *shop.Shop, cluster *testbed.Cluster) {
+	const unusable = 150 // the breaker trips at 100
+	garbage := make([]*kgo.Record, unusable)
+	for i := range garbage {
+		garbage[i] = &kgo.Record{Topic: "shop.stock-movements", Key: []byte("k"), Value: []byte("garbage")}
+	}
+	if err := cluster.Client().ProduceSync(t.Context(), garbage...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	p.wantSum(`sum(firehose_partition_state{job="inventory",state="paused_breaker"})`, 1)
+	at, err := s.Positions("inventory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends, err := s.Ends("inventory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, behind := map[shop.Partition]float64{}, 0.0
+	for partition, end := range ends {
+		want[partition] = float64(end - at[partition])
+		behind += want[partition]
+	}
+	if behind < 1 || behind >= unusable {
+		t.Fatalf("%v records behind, want some of %d", behind, unusable)
+	}
+	p.wantSum(`sum(firehose_lag_records{job="inventory"})`, behind)
+	for _, query := range []string{`firehose_lag_records{group="inventory"}`, `kafka_consumergroup_lag{consumergroup="inventory"}`} {
+		got := map[shop.Partition]float64{}
+		for _, found := range p.vector(query) {
+			got[partitionOf(t, found.labels["topic"], found.labels["partition"])] = found.value
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-store +got):\n%s", query, diff)
+		}
+	}
+	if p.sum(`max(firehose_lag_seconds{job="inventory"})`) <= 0 {
+		t.Error("the oldest of them has no age")
+	}
+	committed := func() map[shop.Partition]float64 { // by firehose lag
+		got := map[shop.Partition]float64{}
+		out := s.Run(nil, "firehose", "lag", "--brokers", strings.Join(cluster.Brokers(), ","), "--group", "inventory", "-J")
+		for line := range strings.Lines(out) {
+			var of struct {
+				Topic     string
+				Partition int32
+				Lag       float64
+			}
+			if err := json.Unmarshal([]byte(line), &of); err != nil {
+				t.Fatalf("firehose lag: %q: %v", line, err)
+			}
+			got[shop.Partition{Topic: of.Topic, ID: of.Partition}] = of.Lag
+		}
+		return got
+	}
+	shop.Until(t, "the commits follow", func() bool { return cmp.Equal(want, committed()) })
+	out := cluster.KafkaTool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", nil, "--describe", "--group", "inventory")
+	got := map[shop.Partition]float64{}
+	for line := range strings.Lines(out) {
+		columns := strings.Fields(line) // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG ...
+		if len(columns) > 5 && columns[0] == "inventory" {
+			lag, err := strconv.ParseFloat(columns[5], 64)
+			if err != nil {
+				t.Fatalf("consumer-groups: %s: %v", line, err)
+			}
+			got[partitionOf(t, columns[1], columns[2])] = lag
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("consumer-groups --describe (-store +got):\n%s", diff)
+	}
+	t.Logf("%v records behind, everybody says", behind)
+}
+
+func partitionOf(t *testing.T, topic, id string) shop.Partition {
+	t.Helper()
+	n, err := strconv.ParseInt(id, 10, 32)
+	if err != nil {
+		t.Fatalf("partition %q: %v", id, err)
+	}
+	return shop.Partition{Topic: topic, ID: int32(n)}
 }
 
 // wantEveryMetric asks for each metric that is defined, and for its type.
