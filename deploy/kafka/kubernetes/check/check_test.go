@@ -69,6 +69,7 @@ func TestMistakesAreRefused(t *testing.T) {
 		{"field of a ScaledObject", "ScaledObject/billing", rename("spec.maxReplicaCount", "maxReplicas"), "spec.maxReplicas: unknown field"},
 		{"field of a TriggerAuthentication", "TriggerAuthentication/scaler", rename("spec.secretTargetRef", "secretTargetRefs"), "spec.secretTargetRefs: unknown field"},
 		{"field of a PodMonitor", "PodMonitor/firehose", rename("spec.podMetricsEndpoints.0.interval", "intervall"), "spec.podMetricsEndpoints[0].intervall: unknown field"},
+		{"field of a PrometheusRule", "PrometheusRule/firehose", rename("spec.groups.0.rules.0.for", "after"), "spec.groups[0].rules[0].after: unknown field"},
 		{"field of metadata", "KafkaTopic/shop.orders", rename("metadata.labels", "label"), "metadata.label: unknown field"},
 		{"kind", "KafkaTopic/shop.orders", set("kind", "KafkaTopics"), "nothing here knows kafka.strimzi.io/v1, Kind=KafkaTopics"},
 		{"version", "KafkaTopic/shop.orders", set("apiVersion", "kafka.strimzi.io/v1beta2"), "nothing here knows kafka.strimzi.io/v1beta2, Kind=KafkaTopic"},
@@ -101,6 +102,7 @@ func TestMistakesAreRefused(t *testing.T) {
 		{"ACL's resource", "KafkaUser/billing", remove("spec.authorization.acls.0.resource"), "spec.authorization.acls[0].resource: Required value"},
 		{"scale target", "ScaledObject/billing", remove("spec.scaleTargetRef"), "spec.scaleTargetRef: Required value"},
 		{"monitor's selector", "PodMonitor/firehose", remove("spec.selector"), "spec.selector: Required value"},
+		{"alert's expression", "PrometheusRule/firehose", remove("spec.groups.0.rules.0.expr"), "spec.groups[0].rules[0].expr: Required value"},
 		{"mounted volume", "Deployment/billing", remove("spec.template.spec.volumes.0"), `volumeMounts[0].name: Not found: "kafka-ca"`},
 
 		// A selector that does not match.
