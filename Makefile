@@ -8,6 +8,9 @@ DIR      ?= ./firehose-data# where `make run` keeps its data
 RATE     ?= 50# events a second that `make run` simulates
 BENCH    ?= .# benchmarks to run, a regular expression
 COUNT    ?= 1# how often each benchmark runs; benchstat wants ten
+ROW      ?=# make peers: names of rows, comma-separated; default all
+EVENTS   ?=# make peers: events of each run; 1000000
+PAGE     ?=# make peers: 1: write docs/performance.md
 ROUNDS   ?= 7# of make ratios, the last part of make bench
 TESTFLAGS ?=# more flags for go test, e.g. -run TestPosition -v
 STRICT   ?=# 1: fail where a check cannot be made, e.g. without the vulnerability database
@@ -182,6 +185,10 @@ postgres-stop: ## stop it; its data stays
 .PHONY: postgres-status
 postgres-status: ## its databases' URLs and memory; fails unless it serves
 	@$(POSTGRES) status
+
+.PHONY: peers
+peers: ## what users would pick instead, measured in turns with ours (Java 17, Maven, PostgreSQL); ROW, EVENTS, ROUNDS, PAGE=1
+	@ROW='$(ROW)' EVENTS='$(EVENTS)' ROUNDS='$(if $(filter file,$(origin ROUNDS)),,$(ROUNDS))' PAGE='$(PAGE)' loadtest/peers/run
 
 .PHONY: images
 images: build ## images of our programs, with a Docker engine; PARTS="kafka registry postgres": of those, too

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"firehose/internal/kafka/embedded"
+	"firehose/internal/testbed"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "side" { // a contender is this program, called anew
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// Ours and the bare programs do all of the work, on both stores; those that need
+// a JVM are left out.
+func TestRows(t *testing.T) {
+	t.Parallel()
+	broker, err := embedded.StartBroker(embedded.BrokerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	run(t, &bench{one: []string{broker.Addr()}}, "publish-1-none", "sqlite-spread", "facts-sqlite")
+}
+
+func TestRowsInPostgres(t *testing.T) {
+	t.Parallel()
+	url := testbed.Postgres(t)
+	broker, err := embedded.StartBroker(embedded.BrokerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	run(t, &bench{one: []string{broker.Addr()}, postgres: url}, "postgres-clustered", "facts-postgres")
+}
+
+func run(t *testing.T, b *bench, names ...string) {
+	t.Helper()
+	b.dir, b.events, b.tails = t.TempDir(), 5000, map[string][]tail{}
+	rows, err := choose(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := b.measure(t.Context(), rows, 1, &out); err != nil {
+		t.Error(err)
+	}
+	results, err := readResults(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(results), 2*len(rows); got != want {
+		t.Errorf("%d runs, want %d", got, want)
+	}
+	for _, r := range results {
+		if r.Problem != "" || r.Seconds <= 0 || r.CPUSeconds <= 0 || r.PeakMB <= 0 {
+			t.Errorf("%s, %s: %+v", r.Row, r.Contender, r)
+		}
+	}
+	var page bytes.Buffer
+	if err := writePage(&page, results); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if !strings.Contains(page.String(), "make peers ROW="+r.name+" EVENTS=5000") {
+			t.Errorf("the page does not say how to measure %s again", r.name)
+		}
+	}
+}
+
+// A contender that loses or doubles an event is not measured.
+func TestWrongIsNoticed(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		rows, sum int64
+		right     bool
+	}{{"right", 10, 50, true}, {"a row less", 9, 50, false}, {"a row more", 11, 50, false}, {"an event less", 10, 49, false}, {"an event twice", 10, 51, false}} {
+		held := table{rows: "orders", sum: "version", query: func(_ context.Context, query string, _ ...any) (int64, error) {
+			if strings.Contains(query, "sum(") {
+				return tt.sum, nil
+			}
+			return tt.rows, nil
+		}}
+		if err := held.right(t.Context(), 10, 50); (err == nil) != tt.right {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// Each goal says what it is measured against, and a missed one is told.
+func TestGoals(t *testing.T) {
+	for _, r := range allRows() {
+		if len(r.goals) == 0 {
+			t.Errorf("%s: no goal", r.name)
+		}
+		for _, g := range r.goals {
+			if !slices.ContainsFunc(r.contenders, func(c contender) bool { return c.name == g.against }) {
+				t.Errorf("%s: nobody is %q", r.name, g.against)
+			}
+		}
+	}
+	own, other := &figures{rate: 100, memory: 10, cpu: 1}, &figures{rate: 200, memory: 20, cpu: 2}
+	for _, tt := range []struct {
+		goal  goal
+		holds bool
+	}{
+		{rate("", 0.5), true}, {rate("", 0.51), false}, {memory("", 0.5), true}, {memory("", 0.49), false}, {cpu("", 0.5), true}, {cpu("", 0.49), false},
+	} {
+		if text, holds := tt.goal.result(own, other); holds != tt.holds {
+			t.Errorf("%+v: %s: %v, want %v", tt.goal, text, holds, tt.holds)
+		}
+	}
+}
+
+// The inputs are what the page says: five versions of each order, in order; close
+// together or all of one version before the next.
+func TestInputs(t *testing.T) {
+	const n = 200_000 + 5*window
+	for _, topic := range []string{clustered, spread} {
+		at, first, farthest := map[string]int64{}, map[string]int{}, 0
+		i := 0
+		if err := eachOrder(topic, n, func(o *order) error {
+			if o.Version != at[o.OrderID]+1 {
+				t.Fatalf("%s: version %d behind %d", topic, o.Version, at[o.OrderID])
+			}
+			at[o.OrderID] = o.Version
+			if o.Version == 1 {
+				first[o.OrderID] = i
+			}
+			farthest = max(farthest, i-first[o.OrderID])
+			i++
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if i != n || len(at) != n/versions {
+			t.Errorf("%s: %d events of %d orders, want %d of %d", topic, i, len(at), n, n/versions)
+		}
+		if near := farthest < versions*window; near != (topic == clustered) {
+			t.Errorf("%s: an order's events are up to %d apart", topic, farthest)
+		}
+	}
+}

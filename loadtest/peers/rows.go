@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// row is one piece of work and those who do it, in turns.
+type row struct {
+	name, work string
+	input      string // topic that is filled once for all; "" where they write it
+	rows       int    // of the table at the end; 0: a fifth of the events
+	contenders []contender
+	goals      []goal
+}
+
+// contender is one who does the work. Ours is the first of a row.
+type contender struct {
+	name string
+	run  func(ctx context.Context, b *bench, r *row, round string) (measured, error)
+}
+
+// goal is what ours is to be, in another's figure.
+type goal struct {
+	figure  string // rate, memory or cpu
+	against string
+	least   float64 // of rate; ours is at least so many times the other's
+	most    float64 // of memory and cpu; ours is at most so much of the other's
+}
+
+const ours = "firehose"
+
+func rate(against string, least float64) goal { return goal{"rate", against, least, 0} }
+func memory(against string, most float64) goal {
+	return goal{"memory", against, 0, most}
+}
+func cpu(against string, most float64) goal { return goal{"cpu", against, 0, most} }
+
+const (
+	raw     = "raw franz-go, encoded before"
+	perf    = "kafka-producer-perf-test"
+	bareTwo = "bare COPY and merge, two transactions in flight"
+	bareOne = "bare prepared upserts"
+	bareIDs = "bare bulk insert of the event IDs"
+	connect = "Kafka Connect, Debezium JDBC sink"
+	atLeast = "Kafka Streams, at least once"
+	exactly = "Kafka Streams, exactly once"
+)
+
+func allRows() []row {
+	var rows []row
+	for _, brokers := range []int{1, 3} {
+		for _, compression := range []string{"none", "lz4"} {
+			least := map[string]float64{"1 none": 1.8, "1 lz4": 1.3, "3 none": 1.2, "3 lz4": 1.2}[fmt.Sprint(brokers, " ", compression)]
+			rows = append(rows, publishRow(brokers, compression, least))
+		}
+	}
+	for _, input := range []string{clustered, spread} {
+		kind, _, _ := strings.Cut(input, ".")
+		rows = append(rows,
+			row{name: "postgres-" + kind, work: "orders into PostgreSQL, " + kind, input: input,
+				contenders: []contender{{ours, replicateIntoPostgres}, {bareTwo, bareIntoPostgres}, {connect, connectIntoPostgres}},
+				goals:      []goal{rate(bareTwo, 0.8), rate(connect, 4), memory(connect, 1.0/6), cpu(connect, 1.0/8)}},
+			row{name: "sqlite-" + kind, work: "orders into SQLite, " + kind, input: input,
+				contenders: []contender{{ours, replicateIntoSQLite}, {bareOne, bareIntoSQLite}, {atLeast, streamsWith("at_least_once")}, {exactly, streamsWith("exactly_once_v2")}},
+				goals: []goal{rate(bareOne, 0.8), rate(atLeast, 1.5), rate(exactly, 3), memory(atLeast, 1.0/8), cpu(atLeast, 1.0/4),
+					memory(exactly, 1.0/8), cpu(exactly, 1.0/4)}})
+	}
+	return append(rows,
+		row{name: "facts-postgres", work: "facts into counters, each once, in PostgreSQL", input: facts, rows: skus,
+			contenders: []contender{{ours, countIntoPostgres}, {bareIDs, bareIntoPostgres}}, goals: []goal{rate(bareIDs, 0.7)}},
+		row{name: "facts-sqlite", work: "facts into counters, each once, in SQLite", input: facts, rows: skus,
+			contenders: []contender{{ours, countIntoSQLite}, {bareIDs, bareIntoSQLite}}, goals: []goal{rate(bareIDs, 0.7)}})
+}
+
+func publishRow(brokers int, compression string, least float64) row {
+	at := func(b *bench) []string {
+		if brokers == 3 {
+			return b.three
+		}
+		return b.one
+	}
+	side := func(name string) func(context.Context, *bench, *row, string) (measured, error) {
+		return func(ctx context.Context, b *bench, _ *row, _ string) (measured, error) {
+			if err := b.prepare(ctx, at(b), published, int16(brokers)); err != nil {
+				return measured{}, err
+			}
+			m, line, err := runProcess(ctx, b.side(name, "--brokers", strings.Join(at(b), ","), "--compression", compression), nil)
+			if err != nil {
+				return m, err
+			}
+			return m, ownTime(line, b.events, &m)
+		}
+	}
+	return row{
+		name: fmt.Sprintf("publish-%d-%s", brokers, compression),
+		work: fmt.Sprintf("publish, acks=all, idempotent, %d broker(s), compression %s", brokers, compression),
+		contenders: []contender{{ours, side("publish-ours")}, {raw, side("publish-raw")}, {perf, func(ctx context.Context, b *bench, _ *row, _ string) (measured, error) {
+			if err := b.prepare(ctx, at(b), published, int16(brokers)); err != nil {
+				return measured{}, err
+			}
+			cmd, err := b.perfTest(at(b), compression)
+			if err != nil {
+				return measured{}, err
+			}
+			m, line, err := runProcess(ctx, cmd, nil)
+			if err != nil {
+				return m, err
+			}
+			return m, perfTime(line, b.events, &m)
+		}}},
+		goals: []goal{rate(raw, 0.85), rate(perf, least)},
+	}
+}
+
+var perfLine = regexp.MustCompile(`^\d+ steady state records sent, ([0-9.]+) records/sec`)
+
+// perfTime reads what it says last, of the time behind its warm-up: "900000
+// steady state records sent, 412345.6 records/sec (...".
+func perfTime(line string, events int, m *measured) error {
+	found := perfLine.FindStringSubmatch(line)
+	if found == nil {
+		return fmt.Errorf("it printed %q", line)
+	}
+	perSecond, err := strconv.ParseFloat(found[1], 64)
+	if err != nil || perSecond <= 0 {
+		return fmt.Errorf("it printed %q", line)
+	}
+	m.Seconds = float64(events) / perSecond
+	return nil
+}
+
+func replicateIntoPostgres(ctx context.Context, b *bench, r *row, round string) (measured, error) {
+	kind, _, _ := strings.Cut(r.input, ".")
+	return b.serviceIntoPostgres(ctx, r, "replicate-ours", round, table{positions: "positions", rows: kind + "_orders", sum: "version"})
+}
+
+func countIntoPostgres(ctx context.Context, b *bench, r *row, round string) (measured, error) {
+	return b.serviceIntoPostgres(ctx, r, "count-ours", round, table{positions: "positions", rows: "stock", sum: "n"})
+}
+
+func (b *bench) serviceIntoPostgres(ctx context.Context, r *row, side, round string, t table) (measured, error) {
+	schema := "peers_" + round
+	defer b.exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE") //nolint:errcheck // the next round has another one
+	store := b.postgres + "&search_path=" + schema
+	conn, err := b.connect(ctx, store)
+	if err != nil {
+		return measured{}, err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // it was only read from
+	t.query = inPostgres(conn)
+	return b.work(ctx, r, b.side(side, "--topic", r.input, "--store", store, "--group", "peers-"+round), &t)
+}
+
+func bareIntoPostgres(ctx context.Context, b *bench, r *row, _ string) (measured, error) {
+	if err := b.exec(ctx, bareTables); err != nil {
+		return measured{}, err
+	}
+	conn, err := b.connect(ctx, b.postgres)
+	if err != nil {
+		return measured{}, err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // it was only read from
+	t := table{positions: "bare_positions", rows: "bare_orders", sum: "version", query: inPostgres(conn)}
+	if r.input == facts {
+		t.sum = ""
+	}
+	return b.work(ctx, r, b.side("bare-postgres", "--topic", r.input, "--store", b.postgres), &t)
+}
+
+func replicateIntoSQLite(ctx context.Context, b *bench, r *row, round string) (measured, error) {
+	kind, _, _ := strings.Cut(r.input, ".")
+	return b.sideIntoSQLite(ctx, r, "replicate-ours", round, table{positions: "positions", rows: kind + "_orders", sum: "version"})
+}
+
+func countIntoSQLite(ctx context.Context, b *bench, r *row, round string) (measured, error) {
+	return b.sideIntoSQLite(ctx, r, "count-ours", round, table{positions: "positions", rows: "stock", sum: "n"})
+}
+
+func bareIntoSQLite(ctx context.Context, b *bench, r *row, round string) (measured, error) {
+	t := table{positions: "bare_positions", rows: "bare_orders", sum: "version"}
+	if r.input == facts {
+		t.sum = ""
+	}
+	return b.sideIntoSQLite(ctx, r, "bare-sqlite", "bare_"+round, t)
+}
+
+func (b *bench) sideIntoSQLite(ctx context.Context, r *row, side, round string, t table) (measured, error) {
+	dir, err := os.MkdirTemp(b.dir, "sqlite-")
+	if err != nil {
+		return measured{}, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is under the folder of this benchmark
+	path := filepath.Join(dir, "db")
+	query, closeFile := inSQLite(path)
+	defer closeFile() //nolint:errcheck // it was only read
+	t.query = query
+	return b.work(ctx, r, b.side(side, "--topic", r.input, "--store", "sqlite:"+path, "--group", "peers-"+round), &t)
+}
+
+func connectIntoPostgres(ctx context.Context, b *bench, r *row, round string) (measured, error) {
+	dir, err := os.MkdirTemp(b.dir, "connect-")
+	if err != nil {
+		return measured{}, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is under the folder of this benchmark
+	if err := b.exec(ctx, connectTable); err != nil {
+		return measured{}, err
+	}
+	conn, err := b.connect(ctx, b.postgres)
+	if err != nil {
+		return measured{}, err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // it was only read from
+	cmd, err := b.jdbcSink(r.input, dir, "peers-"+round)
+	if err != nil {
+		return measured{}, err
+	}
+	return b.work(ctx, r, cmd, &table{tails: b.tails[r.input], rows: "connect_orders", sum: "version", query: inPostgres(conn)})
+}
+
+func streamsWith(guarantee string) func(context.Context, *bench, *row, string) (measured, error) {
+	return func(ctx context.Context, b *bench, r *row, round string) (measured, error) {
+		dir, err := os.MkdirTemp(b.dir, "streams-")
+		if err != nil {
+			return measured{}, err
+		}
+		defer os.RemoveAll(dir) //nolint:errcheck // it is under the folder of this benchmark
+		m, line, err := runProcess(ctx, b.streams(r.input, guarantee, dir, "peers-"+round), nil)
+		if err != nil {
+			return m, err
+		}
+		if want := fmt.Sprintf(`"rows":%d,"versions":%d}`, b.events/versions, b.events); !strings.HasSuffix(line, want) {
+			return m, fmt.Errorf("it is wrong: %s, want %s", line, want)
+		}
+		return m, ownTime(line, b.events, &m)
+	}
+}
+
+// work runs who writes to the table, and looks whether it is right.
+func (b *bench) work(ctx context.Context, r *row, cmd *exec.Cmd, t *table) (measured, error) {
+	m, _, err := runProcess(ctx, cmd, t.watch(b.events))
+	if err != nil {
+		return m, err
+	}
+	rows := r.rows
+	if rows == 0 {
+		rows = b.events / versions
+	}
+	return m, t.right(ctx, rows, b.events)
+}
