@@ -49,6 +49,9 @@ type Config struct {
 	Kafka          KafkaAccess    // default: neither TLS nor a login
 	RegistryAccess RegistryAccess // default: none
 
+	MaxBatch      int // events in one transaction; default 20,000
+	MaxQueueBytes int // events read ahead, in bytes on the wire and over all partitions; default 16 MiB
+
 	BreakerPause   time.Duration // rest after too many records set aside in a row; default 30s
 	SchemaPatience time.Duration // how long an unknown schema is asked for again; default 5s
 
@@ -81,6 +84,20 @@ func (s *Service) validate() error {
 	return nil
 }
 
+// The least that may be read ahead: a batch of records of the size that brokers
+// take by default.
+const minQueueBytes = 1 << 20
+
+func (c *Config) validate() error {
+	switch {
+	case c.MaxBatch < 0:
+		return fmt.Errorf("max batch %d: want 1 or more events", c.MaxBatch)
+	case c.MaxQueueBytes != 0 && c.MaxQueueBytes < minQueueBytes:
+		return fmt.Errorf("max queue bytes %d: want %d or more", c.MaxQueueBytes, minQueueBytes)
+	}
+	return nil
+}
+
 // Topics returns the names of the topics that the service reads, sorted.
 func (s *Service) Topics() []string {
 	var names []string
@@ -105,6 +122,9 @@ func (s *Service) Open(ctx context.Context, cfg Config) (*Instance, error) {
 		return nil, err
 	}
 	cfg.defaults(s.Name)
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("service %s: %w", s.Name, err)
+	}
 	registry, err := cfg.RegistryAccess.open(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("service %s: registry: %w", s.Name, err)
@@ -169,6 +189,8 @@ func (i *Instance) open(ctx context.Context, s *Service, cfg Config) error {
 		Handlers:       handlers,
 		Alone:          opened.alone,
 		Appliers:       opened.appliers,
+		MaxBatch:       cfg.MaxBatch,
+		MaxQueueBytes:  cfg.MaxQueueBytes,
 		BreakerPause:   cfg.BreakerPause,
 		SchemaPatience: cfg.SchemaPatience,
 		Log:            cfg.Log,

@@ -69,6 +69,8 @@ func costs() map[string]string {
 		"group":               "another name is another group with dead-letter topics and permissions of its own; a store that belongs to the old one is refused",
 		"store":               "sqlite: one instance only, and its disk must survive it; postgres: a network round trip in each transaction, and room for the connections of all instances",
 		"store-password-file": "whoever reads the file is this user",
+		"max-batch":           "smaller: rows are locked for a shorter time and less is merged before it is written, so that the database does more work for each event; larger: memory, and nothing beyond what is read ahead",
+		"max-queue-bytes":     "memory, about 8 times as much while the service catches up; larger transactions then, in which more events of one row become one write",
 		"breaker-pause":       "longer: a partition rests longer after its cause is mended, its lag grows; shorter: a wrong deployment empties more of a topic into the dead letters, one record each 1/30 of it",
 		"schema-patience":     "longer: a record with a schema that nobody registered holds its partition for that long; shorter: one whose schema is only registered late is set aside",
 		"topics":              "a table, its index and a kept row of each deleted entity for each topic; one that is taken out keeps its table, which grows old",
