@@ -13,6 +13,16 @@ import (
 // runCLI runs the command line and returns its exit code and result.
 func runCLI(t *testing.T, args ...string) (int, *Result) {
 	t.Helper()
+	code, r := execute(t, args...)
+	if r == nil {
+		t.FailNow()
+	}
+	return code, r
+}
+
+// execute may run beside its test; without a result the test has failed.
+func execute(t *testing.T, args ...string) (int, *Result) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := service.Execute(t.Context(), newCommand(strings.NewReader(""), &stdout, &stderr), service.Process{
 		Args: append([]string{"run", "-J", "--dir", t.TempDir(), "--log-level", "error"}, args...), Stdout: &stdout, Stderr: &stderr,
@@ -20,7 +30,8 @@ func runCLI(t *testing.T, args ...string) (int, *Result) {
 	var r Result
 	if stdout.Len() > 0 {
 		if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
-			t.Fatalf("result: %v\n%s", err, stdout.String())
+			t.Errorf("result: %v\n%s", err, stdout.String())
+			return code, nil
 		}
 	}
 	if stderr.Len() > 0 {

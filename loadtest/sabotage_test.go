@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,6 +40,7 @@ func TestSabotageIsNoticed(t *testing.T) {
 			}
 			args := append([]string{"run", "-J", "--embedded", "--dir", t.TempDir()}, tt.args...)
 			cmd := exec.CommandContext(t.Context(), program, args...)
+			cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FIREHOSE_") })
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 1 {
