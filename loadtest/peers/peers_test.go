@@ -151,3 +151,20 @@ func TestInputs(t *testing.T) {
 		}
 	}
 }
+
+// What Kafka's producer benchmark prints, its first fifth and its sum left out.
+func TestPerfTime(t *testing.T) {
+	var m measured
+	err := perfTime([]string{
+		"1000 records sent, 2000.0 records/sec (0.50 MB/sec), 1.0 ms avg latency, 2.0 ms max latency.",
+		"8000 records sent, 16000.0 records/sec (4.00 MB/sec), 1.0 ms avg latency, 2.0 ms max latency.",
+		"6000 records sent, 12000.0 records/sec (4.00 MB/sec), 1.0 ms avg latency, 2.0 ms max latency.",
+		"15000 records sent, 10000.0 records/sec (2.0 MB/sec), 1.0 ms avg latency, 2.0 ms max latency, 1 ms 50th, 1 ms 95th, 1 ms 99th, 2 ms 99.9th.",
+	}, 5000, &m)
+	if want := 5000.0 / 14_000; err != nil || m.Seconds != want {
+		t.Errorf("%v seconds, %v, want %v", m.Seconds, err, want)
+	}
+	if err := perfTime([]string{"0 records sent, NaN records/sec"}, 5000, &m); err == nil {
+		t.Error("nothing sent: no error")
+	}
+}

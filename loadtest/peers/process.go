@@ -36,45 +36,47 @@ type watch func(ctx context.Context) (begun, done bool, err error)
 const every = 20 * time.Millisecond
 
 // runProcess runs a contender until its work is done and ends it.
-func runProcess(ctx context.Context, cmd *exec.Cmd, look watch) (m measured, line string, err error) {
+func runProcess(ctx context.Context, cmd *exec.Cmd, look watch) (m measured, lines []string, err error) {
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return m, "", err
+		return m, nil, err
 	}
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
-		return m, "", err
+		return m, nil, err
 	}
-	lines := make(chan string, 1)
+	read := make(chan []string)
 	go func() { // ends with the process's output
-		defer close(lines)
+		var said []string
 		for scan := bufio.NewScanner(out); scan.Scan(); {
 			if text := scan.Text(); strings.HasPrefix(text, "{") || strings.Contains(text, " records sent, ") {
-				select {
-				case <-lines: // the last one counts
-				default:
-				}
-				lines <- text
+				said = append(said, text)
 			}
 		}
+		read <- said
 	}()
-	followed := follow(ctx, cmd.Process.Pid, start, look, lines, &m)
-	ended := end(cmd)
-	line = <-lines
+	followed := follow(ctx, cmd.Process.Pid, start, look, &m)
+	if look != nil {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	}
+	kill := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	defer kill.Stop()
+	lines = <-read // all of it, before Wait closes the pipe
+	ended := cmd.Wait()
 	if followed == nil && ended != nil && look == nil {
 		followed = ended
 	}
 	if followed != nil {
-		return m, line, fmt.Errorf("%s: %w\n%s", cmd.Args[0], followed, lastLines(errs.String(), 15))
+		return m, lines, fmt.Errorf("%s: %w\n%s", cmd.Args[0], followed, lastLines(errs.String(), 15))
 	}
 	m.CPUSeconds = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
-	return m, line, nil
+	return m, lines, nil
 }
 
 // follow returns when the work is done.
-func follow(ctx context.Context, pid int, start time.Time, look watch, lines chan string, m *measured) error {
+func follow(ctx context.Context, pid int, start time.Time, look watch, m *measured) error {
 	var began time.Time
 	for tick := time.Tick(every); ; {
 		select {
@@ -113,14 +115,6 @@ func follow(ctx context.Context, pid int, start time.Time, look watch, lines cha
 	}
 }
 
-// end asks the process to stop, and kills one that does not.
-func end(cmd *exec.Cmd) error {
-	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	kill := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
-	defer kill.Stop()
-	return cmd.Wait()
-}
-
 // resident reads a process's peak and present memory in MB from /proc.
 func resident(pid int) (peak, now float64, alive bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -144,13 +138,21 @@ func resident(pid int) (peak, now float64, alive bool) {
 }
 
 // ownTime takes the time from what the contender printed about itself.
-func ownTime(line string, events int, m *measured) error {
+func ownTime(lines []string, events int, m *measured) error {
+	line := last(lines)
 	var r report
 	if err := json.Unmarshal([]byte(line), &r); err != nil || r.Events != events || r.Seconds <= 0 {
 		return fmt.Errorf("it printed %q", line)
 	}
 	m.Seconds = r.Seconds
 	return nil
+}
+
+func last(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[len(lines)-1]
 }
 
 func lastLines(text string, n int) string {

@@ -91,11 +91,11 @@ func publishRow(brokers int, compression string, least float64) row {
 			if err := b.prepare(ctx, at(b), published, int16(brokers)); err != nil {
 				return measured{}, err
 			}
-			m, line, err := runProcess(ctx, b.side(name, "--brokers", strings.Join(at(b), ","), "--compression", compression), nil)
+			m, lines, err := runProcess(ctx, b.side(name, "--brokers", strings.Join(at(b), ","), "--compression", compression), nil)
 			if err != nil {
 				return m, err
 			}
-			return m, ownTime(line, b.events, &m)
+			return m, ownTime(lines, b.events, &m)
 		}
 	}
 	return row{
@@ -109,30 +109,39 @@ func publishRow(brokers int, compression string, least float64) row {
 			if err != nil {
 				return measured{}, err
 			}
-			m, line, err := runProcess(ctx, cmd, nil)
+			m, lines, err := runProcess(ctx, cmd, nil)
 			if err != nil {
 				return m, err
 			}
-			return m, perfTime(line, b.events, &m)
+			return m, perfTime(lines, b.events, &m)
 		}}},
 		goals: []goal{rate(raw, 0.85), rate(perf, least)},
 	}
 }
 
-var perfLine = regexp.MustCompile(`^\d+ steady state records sent, ([0-9.]+) records/sec`)
+var perfLine = regexp.MustCompile(`^(\d+) records sent, ([0-9.]+) records/sec`)
 
-// perfTime reads what it says last, of the time behind its warm-up: "900000
-// steady state records sent, 412345.6 records/sec (...".
-func perfTime(line string, events int, m *measured) error {
-	found := perfLine.FindStringSubmatch(line)
-	if found == nil {
-		return fmt.Errorf("it printed %q", line)
+// perfTime reads a line for each second, "412345 records sent, 412345.6
+// records/sec (...", and one of all at the end, which is told from the others by
+// its percentiles. What was sent in the first fifth is its warm-up.
+func perfTime(lines []string, events int, m *measured) error {
+	sent, counted, seconds := 0.0, 0.0, 0.0
+	for _, line := range lines {
+		found := perfLine.FindStringSubmatch(line)
+		if found == nil || strings.Contains(line, "99.9th") {
+			continue
+		}
+		n, _ := strconv.ParseFloat(found[1], 64)
+		perSecond, _ := strconv.ParseFloat(found[2], 64)
+		if sent += n; sent > float64(events*perfTimes)/5 && perSecond > 0 {
+			counted += n
+			seconds += n / perSecond
+		}
 	}
-	perSecond, err := strconv.ParseFloat(found[1], 64)
-	if err != nil || perSecond <= 0 {
-		return fmt.Errorf("it printed %q", line)
+	if counted == 0 {
+		return fmt.Errorf("it printed %q", lines)
 	}
-	m.Seconds = float64(events) / perSecond
+	m.Seconds = float64(events) * seconds / counted
 	return nil
 }
 
@@ -232,14 +241,14 @@ func streamsWith(guarantee string) func(context.Context, *bench, *row, string) (
 			return measured{}, err
 		}
 		defer os.RemoveAll(dir) //nolint:errcheck // it is under the folder of this benchmark
-		m, line, err := runProcess(ctx, b.streams(r.input, guarantee, dir, "peers-"+round), nil)
+		m, lines, err := runProcess(ctx, b.streams(r.input, guarantee, dir, "peers-"+round), nil)
 		if err != nil {
 			return m, err
 		}
-		if want := fmt.Sprintf(`"rows":%d,"versions":%d}`, b.events/versions, b.events); !strings.HasSuffix(line, want) {
-			return m, fmt.Errorf("it is wrong: %s, want %s", line, want)
+		if want := fmt.Sprintf(`"rows":%d,"versions":%d}`, b.events/versions, b.events); !strings.HasSuffix(last(lines), want) {
+			return m, fmt.Errorf("it is wrong: %s, want %s", last(lines), want)
 		}
-		return m, ownTime(line, b.events, &m)
+		return m, ownTime(lines, b.events, &m)
 	}
 }
 
