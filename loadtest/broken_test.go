@@ -21,7 +21,7 @@ func TestBrokerKilledDuringARun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer registry.Close() //nolint:errcheck // nothing is kept of it
+	defer registry.Close()
 
 	// The run asks for the kill, and waits until it is done.
 	dir := t.TempDir()

@@ -297,6 +297,7 @@ func (c *runFlags) passed(names ...string) []string {
 
 // tell prints the result and says how it ended.
 func (c *runFlags) tell(r *Result) (failed error) {
+	r.Settings.Instances = c.serve
 	if c.out != "" {
 		file, err := os.Create(c.out)
 		if err != nil {

@@ -60,6 +60,7 @@ type Settings struct {
 	Load       string  `json:"load"`
 	WarmUp     float64 `json:"warm_up_s"`
 	Workers    int     `json:"workers"`
+	Instances  int     `json:"instances"` // of the service that the run started; 0: others did
 	Traffic
 }
 

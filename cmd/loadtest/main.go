@@ -3,6 +3,7 @@
 //
 //	loadtest run       send events at a given rate, and check what becomes of each
 //	loadtest report    one HTML page with plots, from one or several results
+//	loadtest model     what a larger system can take, from the results of runs
 //	loadtest serve     the service that a run measures
 //	loadtest cluster   an embedded broker and registry
 //	loadtest door      the HTTP door, for the load test's events
@@ -15,7 +16,10 @@ import (
 
 	"firehose/internal/service"
 	"firehose/loadtest"
+	"firehose/loadtest/model"
 	"firehose/loadtest/report"
 )
 
-func main() { os.Exit(service.Main(context.Background(), loadtest.Command(report.Command()))) }
+func main() {
+	os.Exit(service.Main(context.Background(), loadtest.Command(report.Command(), model.Command(os.Stdout))))
+}
