@@ -16,6 +16,9 @@ var flags []string
 // file finds the files of a page: their name in bold, then their text in a block.
 var file = regexp.MustCompile("(?m)^\\*\\*`([^`]+)`\\*\\*\n\n```[a-z]*\n((?s:.*?)\n)```$")
 
+// requires finds what a go.mod needs.
+var requires = regexp.MustCompile(`(?ms)^require \(.*?^\)\n`)
+
 // maxWiring is what a service may need beyond its projection, in lines.
 const maxWiring = 30
 
@@ -38,6 +41,10 @@ func TestNewService(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	ours, err := os.ReadFile(filepath.Join(repository, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	files := map[string]string{}
 	for _, m := range file.FindAllStringSubmatch(string(page), -1) {
 		files[m[1]] = m[2]
@@ -52,7 +59,9 @@ func TestNewService(t *testing.T) {
 	}
 	for name, text := range files {
 		if name == "go.mod" {
-			text = strings.ReplaceAll(text, "../firehose", filepath.ToSlash(repository))
+			// As go mod tidy has it: with all that ours needs, so that no other
+			// module has to be looked at, which might have to be fetched.
+			text = strings.ReplaceAll(text, "../firehose", filepath.ToSlash(repository)) + "\n" + strings.Join(requires.FindAllString(string(ours), -1), "\n")
 		}
 		if filepath.Ext(name) == ".go" {
 			formatted, err := format.Source([]byte(text))
@@ -72,7 +81,7 @@ func TestNewService(t *testing.T) {
 	write("go.sum", string(sums))
 
 	// Nothing is fetched: what the module needs, this one needs too.
-	env := append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
+	env := append(os.Environ(), "GOFLAGS=-mod=readonly", "GOPROXY=off", "GOWORK=off")
 	cmd := exec.CommandContext(t.Context(), "go", append(append([]string{"test", "-count=1"}, flags...), "./...")...)
 	cmd.Dir, cmd.Env = dir, env
 	if out, err := cmd.CombinedOutput(); err != nil {
