@@ -175,6 +175,10 @@ func (q *callQueue) leave(c *caller) bool {
 	if q.head < len(q.items) {
 		return false
 	}
+	if c.stuck { // it was not run for a while; counted on, it would stand for a caller that is not there
+		c.stuck = false
+		q.stuck--
+	}
 	delete(q.callers, c)
 	q.spare = c
 	return true
