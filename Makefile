@@ -11,7 +11,7 @@ COUNT    ?= 1# how often each benchmark runs; benchstat wants ten
 ROW      ?=# make peers: names of rows, comma-separated; default all
 EVENTS   ?=# make peers: events of each run; 1000000
 PAGE     ?=# make peers: 1: write docs/performance.md
-ROUNDS   ?= 7# of make ratios, the last part of make bench
+ROUNDS   ?= 7# of make ratios, the last part of make bench; make peers: 3
 TESTFLAGS ?=# more flags for go test, e.g. -run TestPosition -v
 STRICT   ?=# 1: fail where a check cannot be made, e.g. without the vulnerability database
 

@@ -5,7 +5,7 @@
 // The tests take a small part of the data set, but for one clean run. All of it
 // everywhere:
 //
-//	E2E_FULL=1 go test -timeout 30m ./internal/e2e
+//	E2E_FULL=1 go test -timeout 60m ./internal/e2e
 //
 // Moments are drawn from a seed, which is printed; E2E_SEED=N draws the same
 // ones again. E2E_TAGS=sabotage_position,… builds the binaries with these tags:

@@ -1,7 +1,7 @@
 // Package store is the contract between the engine and a service's database:
 // what one transaction applies, what is read before it, and which errors mean
-// what. Package store/sqlite implements it; package store/storetest is the
-// conformance suite that every implementation passes.
+// what. Packages store/sqlite and store/postgres implement it; package
+// store/storetest is the conformance suite that both pass.
 //
 // # One transaction
 //
