@@ -26,7 +26,10 @@ type RegistryConfig struct {
 	Access RegistryAccess
 	// Timeout bounds each request; default 5 s.
 	Timeout time.Duration
-	// UnknownTTL is how long the answer "unknown" is believed; default 10 s.
+	// UnknownTTL is how long the answer "unknown" is believed; default 1 s. It
+	// is well below the time for which a service asks again (--schema-patience),
+	// so that a schema registered just after its first record is found, and
+	// costs one request per unknown schema and second.
 	UnknownTTL time.Duration
 	// MaxAnswer bounds an answer's size in bytes; default 1 MiB.
 	MaxAnswer int64
@@ -63,7 +66,7 @@ func (c *RegistryConfig) validate() error {
 		c.Timeout = 5 * time.Second
 	}
 	if c.UnknownTTL == 0 {
-		c.UnknownTTL = 10 * time.Second
+		c.UnknownTTL = time.Second
 	}
 	if c.MaxAnswer == 0 {
 		c.MaxAnswer = 1 << 20
