@@ -187,20 +187,22 @@ func (r *Registry) fetch(ctx context.Context, k schemaKey) (writer, error) {
 		}
 		return err
 	})
+	var schema *avro.Schema
+	if err == nil {
+		if schema, err = r.parse(ctx, found); errors.Is(err, ErrIncompatible) {
+			// What the registry has will not become another schema.
+			w := writer{err: fmt.Errorf("%w: %s", err, k)}
+			r.schemas.put(k, w)
+			return w, nil
+		}
+	}
 	if err != nil {
-		if errors.Is(err, ErrUnknownSchema) {
+		if errors.Is(err, ErrUnknownSchema) { // it, or one that it refers to
 			r.unknown.put(k, time.Now().Add(r.cfg.UnknownTTL))
 		}
 		return writer{}, fmt.Errorf("%w: %s", err, k)
 	}
-	schema, err := r.parse(ctx, found)
-	if err != nil && !errors.Is(err, ErrIncompatible) {
-		return writer{}, fmt.Errorf("%w: %s", err, k)
-	}
-	w := writer{schema: schema, err: err}
-	if err != nil {
-		w.err = fmt.Errorf("%w: %s", err, k)
-	}
+	w := writer{schema: schema}
 	r.schemas.put(k, w)
 	return w, nil
 }

@@ -229,6 +229,28 @@ func TestUnknownIsBelievedForAWhile(t *testing.T) {
 	}
 }
 
+// So is one whose reference the registry does not have: it costs a request for
+// itself and one for each reference.
+func TestUnknownReferenceIsBelievedForAWhile(t *testing.T) {
+	url, requests := serve(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/schemas/ids/7" {
+			fmt.Fprint(w, `{"schema":"\"x.B\"","references":[{"name":"x.B","subject":"b","version":1}]}`)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"error_code":40401,"message":"Subject not found"}`)
+	})
+	r := newRegistry(t, codec.RegistryConfig{URLs: []string{url}, UnknownTTL: time.Hour})
+	for range 5 {
+		if _, err := r.Writer(t.Context(), codec.Frame{ID: 7}); !errors.Is(err, codec.ErrUnknownSchema) {
+			t.Fatalf("got %v, want an ErrUnknownSchema", err)
+		}
+	}
+	if got := requests.Load(); got != 2 {
+		t.Errorf("got %d requests, want 2", got)
+	}
+}
+
 func TestKnownSchemasOutliveTheRegistry(t *testing.T) {
 	topic := orders(t)
 	var down atomic.Bool
