@@ -51,7 +51,7 @@ func (c *RegistryConfig) validate() error {
 		case u.User != nil:
 			return fmt.Errorf("registry URL %d: holds credentials, which would end up in logs and headers", i+1)
 		case u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.RawQuery != "", u.Fragment != "":
-			return fmt.Errorf("registry URL %q: want http(s)://HOST[:PORT][/PATH]", raw)
+			return fmt.Errorf("registry URL %d: want http(s)://HOST[:PORT][/PATH] and no more", i+1) // a query may hold a key
 		}
 		urls[i] = strings.TrimRight(u.String(), "/")
 	}

@@ -373,8 +373,10 @@ func TestReferencedSchemas(t *testing.T) {
 
 func TestRegistryConfigIsChecked(t *testing.T) {
 	for _, tc := range []struct{ url, want string }{
-		{"", "registry URL \"http://\": want http(s)://HOST[:PORT][/PATH]"},
-		{"ftp://x", "registry URL \"ftp://x\": want http(s)://HOST[:PORT][/PATH]"},
+		{"", "registry URL 1: want http(s)://HOST[:PORT][/PATH] and no more"},
+		{"ftp://x", "registry URL 1: want http(s)://HOST[:PORT][/PATH] and no more"},
+		{"https://x:8081?api-key=secret", "registry URL 1: want http(s)://HOST[:PORT][/PATH] and no more"},
+		{"https://x:8081#secret", "registry URL 1: want http(s)://HOST[:PORT][/PATH] and no more"},
 		{"http://u:secret@x:8081", "registry URL 1: holds credentials, which would end up in logs and headers"},
 		{"http://u:secret@x:\x00", "registry URL 1: not a URL"},
 	} {
