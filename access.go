@@ -48,7 +48,8 @@ type SASL struct {
 
 // RegistryAccess says how a client shows the schema registry who it is: by user
 // and password, or by a token, both from files that are read for each request; by
-// a certificate. Secrets over http:// are refused, except to loopback.
+// a certificate. Secrets over http:// are refused, except to loopback; so is a CA
+// or a certificate, which would go unused.
 type RegistryAccess struct {
 	User         string
 	PasswordFile string

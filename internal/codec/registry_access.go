@@ -12,7 +12,8 @@ import (
 
 // RegistryAccess says how a client shows who it is. The password and the token
 // are read for each request, the others for each connection, so that they may be
-// replaced. Secrets over http:// are refused, except to loopback.
+// replaced. Secrets over http:// are refused, except to loopback; so is a CA or a
+// certificate, which would go unused.
 type RegistryAccess struct {
 	User         string // of basic authentication
 	PasswordFile string // its password
@@ -38,7 +39,12 @@ func (a *RegistryAccess) validate(urls []string) error {
 		return err
 	}
 	for _, u := range urls {
-		if a.secret() && strings.HasPrefix(u, "http://") && !isLoopback(u) {
+		switch {
+		case !strings.HasPrefix(u, "http://"):
+		case a.CAFile != "" || a.CertFile != "":
+			// Whoever gives them believes that the registry has to prove itself.
+			return fmt.Errorf("registry URL %q: the registry CA file or certificate would not be used: want https://", u)
+		case a.secret() && !isLoopback(u):
 			return fmt.Errorf("registry URL %q: a password or a token would be sent in clear: want https://", u)
 		}
 	}

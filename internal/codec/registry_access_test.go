@@ -1,11 +1,16 @@
 package codec_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"firehose/internal/codec"
 	"firehose/schemas"
@@ -46,6 +52,26 @@ func guarded(t *testing.T) (srv *httptest.Server, ca string, want *atomic.Value)
 	t.Cleanup(srv.Close)
 	ca = file(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})))
 	return srv, ca, want
+}
+
+// clientCertificate makes a certificate and its key.
+func clientCertificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))),
+		file(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
 }
 
 // A password and a token that change in their files are used from then on.
@@ -116,6 +142,8 @@ func TestRegistryThatCannotProveItself(t *testing.T) {
 func TestRegistryAccessIsChecked(t *testing.T) {
 	secret, empty := file(t, "secret", "s3cret"), file(t, "empty", "\n")
 	two, none := file(t, "two", "one\ntwo"), filepath.Join(t.TempDir(), "none")
+	_, ca, _ := guarded(t)
+	cert, key := clientCertificate(t)
 	for _, tt := range []struct {
 		name, url, want string
 		access          codec.RegistryAccess
@@ -129,6 +157,10 @@ func TestRegistryAccessIsChecked(t *testing.T) {
 		{"token of two lines", "https://r", "want one line", codec.RegistryAccess{TokenFile: two}},
 		{"CA of something else", "https://r", "holds no certificate in PEM", codec.RegistryAccess{CAFile: secret}},
 		{"certificate of something else", "https://r", "registry certificate file", codec.RegistryAccess{CertFile: secret, KeyFile: secret}},
+		{"CA and no TLS", "http://registry.example:8081", "want https://", codec.RegistryAccess{CAFile: ca}},
+		{"CA and no TLS on loopback", "http://127.0.0.1:8081", "registry CA file or certificate", codec.RegistryAccess{CAFile: ca}},
+		{"CA and no scheme", "registry.example:8081", "want https://", codec.RegistryAccess{CAFile: ca}},
+		{"certificate and no TLS", "http://registry.example:8081", "want https://", codec.RegistryAccess{CertFile: cert, KeyFile: key}},
 		{"in clear", "http://registry.example:8081", "would be sent in clear", codec.RegistryAccess{TokenFile: secret}},
 		{"in clear, no scheme", "registry.example:8081", "would be sent in clear", codec.RegistryAccess{User: "u", PasswordFile: secret}},
 		{"in clear, a name that begins alike", "http://localhost.example", "would be sent in clear", codec.RegistryAccess{TokenFile: secret}},
