@@ -116,6 +116,9 @@ func NewRegistry(cfg RegistryConfig) (*Registry, error) {
 	if transport.TLSClientConfig, err = cfg.Access.tls(); err != nil {
 		return nil, err
 	}
+	if cfg.Access.CAFile != "" {
+		transport.DialTLSContext = cfg.Access.dialTLS
+	}
 	r := &Registry{
 		cfg: cfg,
 		http: &http.Client{

@@ -1,13 +1,16 @@
 package codec
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
+	"time"
 )
 
 // RegistryAccess says how a client shows who it is. The password and the token
@@ -118,6 +121,24 @@ func (a *RegistryAccess) tls() (*tls.Config, error) {
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	}
 	return c, nil
+}
+
+// dialTimeout bounds a connection attempt, its handshake included.
+const dialTimeout = 10 * time.Second
+
+// dialTLS connects with what the files hold now. net/http would keep the CA that
+// it was given at first, as it does through a proxy, which it dials itself.
+func (a *RegistryAccess) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := a.tls()
+	if err != nil {
+		return nil, err
+	}
+	if c.ServerName, _, err = net.SplitHostPort(addr); err != nil {
+		return nil, err
+	}
+	// A connection outlives the request that wanted it first, so ctx does not end.
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}, Config: c}
+	return d.DialContext(ctx, network, addr)
 }
 
 // authorizedTransport adds who asks. Redirects are not followed, so that no other

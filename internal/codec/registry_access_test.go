@@ -139,6 +139,42 @@ func TestRegistryThatCannotProveItself(t *testing.T) {
 	}
 }
 
+// A CA file that changes counts from the next connection on, both ways.
+func TestCAFileIsReadAgain(t *testing.T) {
+	srv, ca, want := guarded(t)
+	want.Store("")
+	right, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := clientCertificate(t)
+	wrong, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRegistry(t, codec.RegistryConfig{URLs: []string{srv.URL}, Access: codec.RegistryAccess{CAFile: ca}})
+	for _, tt := range []struct {
+		name, pem, want string
+	}{
+		{"another", string(wrong), "certificate signed by unknown authority"},
+		{"the registry's", string(right), ""},
+		{"both", string(wrong) + string(right), ""},
+		{"no longer the registry's", string(wrong), "certificate signed by unknown authority"},
+		{"none", "", "holds no certificate in PEM"},
+	} {
+		if err := os.WriteFile(ca, []byte(tt.pem), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		srv.CloseClientConnections()
+		switch _, err := r.Subjects(t.Context()); {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.want != "" && (!errors.Is(err, codec.ErrUnavailable) || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: got %v, want an ErrUnavailable with %q", tt.name, err, tt.want)
+		}
+	}
+}
+
 func TestRegistryAccessIsChecked(t *testing.T) {
 	secret, empty := file(t, "secret", "s3cret"), file(t, "empty", "\n")
 	two, none := file(t, "two", "one\ntwo"), filepath.Join(t.TempDir(), "none")
