@@ -59,7 +59,7 @@ type Receipt struct {
 var (
 	ErrRejected = publish.ErrRejected // certainly not written
 	ErrUnknown  = publish.ErrUnknown  // perhaps written: sending the same ID again is safe
-	ErrFull     = publish.ErrFull     // of TryPublish: no room
+	ErrFull     = publish.ErrFull     // no room: of TryPublish at once, of Publish after the timeout
 	ErrClosed   = publish.ErrClosed   // of TryPublish: the publisher is closed
 )
 
@@ -111,7 +111,7 @@ type PublisherConfig struct {
 
 	MaxRecords int           // events not yet answered; default 10,000
 	MaxBytes   int64         // the same in bytes; default 64 MiB
-	Timeout    time.Duration // an event not answered by then is answered unknown; default 30s
+	Timeout    time.Duration // to wait for room, then rejected; and for an answer, then unknown; default 30s
 
 	Log     *slog.Logger          // default: nothing is logged
 	Metrics prometheus.Registerer // default: none
@@ -155,8 +155,9 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 
 // Publish sends e on its way; when it returns, e is the caller's again and e.ID
 // says which ID the event has. It waits only for room, when too many events are
-// unanswered, and at the first event of a topic. done is called exactly once,
-// possibly before Publish returns; its error is a *PublishError.
+// unanswered, and at the first event of a topic, for the timeout at most. done is
+// called exactly once, possibly before Publish returns; its error is a
+// *PublishError.
 func (p *Publisher) Publish(ctx context.Context, e *Outgoing, done func(Receipt, error)) {
 	ev := e.event()
 	p.publisher.Publish(ctx, ev, answer(done))

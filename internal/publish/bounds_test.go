@@ -80,6 +80,52 @@ func testBound(t *testing.T, cfg publish.Config, fit int) {
 	}
 }
 
+// A broker that does not answer keeps every place, for the client cannot take
+// back what it has sent. Who waits for one is told in time that there is none.
+func TestWaitForRoomEnds(t *testing.T) {
+	cfg := config()
+	cfg.MaxRecords = 3
+	cfg.Timeout = 150 * time.Millisecond
+	s := start(t, cfg)
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	release := s.stick(t)
+	var held []<-chan answer
+	for i := range cfg.MaxRecords {
+		held = append(held, s.send(t.Context(), placed(fmt.Sprintf("order-%d", i))))
+	}
+	for _, a := range held {
+		wantError(t, get(t, a), publish.Unknown, publish.ReasonTimeout)
+	}
+	const waiting = 5
+	answers := make(chan answer, waiting)
+	for range waiting {
+		go func() {
+			answers <- <-s.send(t.Context(), placed("order-x")) // sent when Publish returns
+		}()
+	}
+	for range waiting {
+		a := get(t, answers)
+		wantError(t, a, publish.Rejected, publish.ReasonFull)
+		if !errors.Is(a.err, publish.ErrFull) {
+			t.Errorf("got %v, want an ErrFull", a.err)
+		}
+	}
+	release()
+	if err := s.client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := get(t, s.send(t.Context(), placed("order-y"))); a.err != nil {
+		t.Errorf("when there is room again: %v", a.err)
+	}
+	for _, r := range s.records(t, schemas.TopicOrders) {
+		if string(r.Key) == "order-x" {
+			t.Error("rejected, and yet written")
+		}
+	}
+}
+
 // A callback that blocks keeps its own place, and neither the other callbacks
 // nor the client wait for it.
 func TestBlockedCallbacks(t *testing.T) {

@@ -17,8 +17,9 @@
 //
 // # What holds
 //
-//   - Every event that Publish took is answered exactly once, at the latest
-//     when Config.Timeout is over, whatever the broker does.
+//   - Every event is answered exactly once, whatever the broker does: one that
+//     finds no room within Config.Timeout is Rejected, and one that was taken is
+//     answered within another.
 //   - Acknowledged means that all in-sync replicas have it. Rejected means that
 //     it is not in the log and never will be. Everything else is Unknown.
 //   - Callbacks run on goroutines of the publisher's own, several at once and in
@@ -64,7 +65,9 @@ type Config struct {
 	MaxBytes      int64 // the same in bytes of keys, values and headers; default 64 MiB
 	MaxEventBytes int   // one event, its key and headers included; default 512 KiB
 
-	Timeout time.Duration // an event not answered by then is answered Unknown; default 30s
+	// Timeout bounds the wait for room, after which an event is Rejected, and the
+	// wait for the broker, after which it is Unknown. Default 30s.
+	Timeout time.Duration
 
 	Metrics prometheus.Registerer // default: metrics are kept but not exported
 	Log     *slog.Logger          // default: nothing is logged
@@ -196,12 +199,12 @@ func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Con
 // Publish stamps e, encodes it and sends it on its way; e and its data are the
 // caller's again when it returns, and e.ID then says which ID the event has. It
 // returns at once, except that it waits for room while the bounds are reached,
-// and for the registry and the topic at the first event of a topic; ctx ends
-// both waits. After that the event no longer depends on ctx.
+// and for the registry and the topic at the first event of a topic; ctx and
+// Config.Timeout end both waits. After that the event no longer depends on ctx.
 //
 // done is called exactly once. It runs on a goroutine of the publisher, or, when
-// ctx ended or the publisher was closed before the event was taken, on the
-// caller's before Publish returns. Its error is an *Error.
+// the event was not taken, because ctx ended, no room came or the publisher was
+// closed, on the caller's before Publish returns. Its error is an *Error.
 func (p *Publisher) Publish(ctx context.Context, e *Event, done func(Receipt, error)) {
 	pd := p.pool.Get().(*pending)
 	rejected := p.prepare(ctx, pd, e)

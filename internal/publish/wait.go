@@ -3,6 +3,8 @@ package publish
 import (
 	"container/list"
 	"context"
+	"fmt"
+	"time"
 )
 
 // waitQueue holds those who wait for room, in the order they came: a large
@@ -54,17 +56,27 @@ func (q *waitQueue) refuse() {
 	}
 }
 
-// await returns nil when w has its place.
+// await returns nil when w has its place. It waits no longer than an event in
+// flight does: the client may hold every place of a broker that does not answer
+// for as long as that lasts.
 func (p *Publisher) await(ctx context.Context, w *waiter) error {
+	timer := time.NewTimer(p.cfg.Timeout)
+	defer timer.Stop()
+	var left error
 	select {
 	case <-w.ready:
 	case <-ctx.Done():
+		left = context.Cause(ctx)
+	case <-timer.C:
+		left = fmt.Errorf("%w: no room within %s", ErrFull, p.cfg.Timeout)
+	}
+	if left != nil {
 		p.mu.Lock()
 		if w.at != nil {
 			p.waiters.remove(w)
 			p.waiters.grant(p) // whoever was behind may fit where w did not
 			p.mu.Unlock()
-			return context.Cause(ctx)
+			return left
 		}
 		p.mu.Unlock() // it was decided in the same moment
 	}
