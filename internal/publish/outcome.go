@@ -120,9 +120,9 @@ func unready(err error) *Error {
 	return reject(ReasonUnavailable, err)
 }
 
-// byContent are the refusals that depend on nothing but the batch's bytes and
-// the topic's settings: had an earlier attempt been made it would have been
-// refused as well, so the batch is certainly not in the log.
+// byContent are the refusals that depend on nothing but the batch's bytes: had an
+// earlier attempt been made it would have been refused as well, so the batch is
+// certainly not in the log.
 //
 // The client fails all that it holds for the partition together with the batch
 // that was refused. What of it was already sent carries later sequence numbers
@@ -130,16 +130,17 @@ func unready(err error) *Error {
 // before them; and the client pipelines only after a first acknowledgement, so
 // the broker does know the producer.
 var byContent = []*kerr.Error{
-	kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp,
-	kerr.InvalidTopicException, kerr.InvalidRequiredAcks, kerr.InvalidRequest, kerr.PolicyViolation,
+	kerr.InvalidRecord, kerr.InvalidTopicException, kerr.InvalidRequiredAcks, kerr.InvalidRequest,
 	kerr.UnsupportedForMessageFormat, kerr.UnsupportedCompressionType, kerr.UnsupportedVersion,
 }
 
-// bySituation are the refusals that come and go: this attempt wrote nothing, but
-// one before it may have, if its answer was lost.
+// bySituation are the refusals that come and go, with permissions, the topic's
+// settings and the broker's clock: this attempt wrote nothing, but one before it
+// may have, if its answer was lost.
 var bySituation = []*kerr.Error{
 	kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
 	kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.NotEnoughReplicas, kerr.CorruptMessage,
+	kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidTimestamp, kerr.PolicyViolation,
 }
 
 // classify says what a client's error means. doubtful reports that a produce
@@ -149,9 +150,6 @@ func classify(err error, doubtful bool) (Outcome, string) {
 	case errors.Is(err, kgo.ErrMaxBuffered):
 		return Rejected, ReasonFull // never buffered
 	case isAny(err, byContent):
-		if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
-			return Rejected, ReasonTooLarge
-		}
 		return Rejected, ReasonRefused
 	case isAny(err, bySituation) && !doubtful:
 		switch {
@@ -159,6 +157,8 @@ func classify(err error, doubtful bool) (Outcome, string) {
 			return Rejected, ReasonUnknownTopic
 		case isAuthorization(err):
 			return Rejected, ReasonUnauthorized
+		case errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge):
+			return Rejected, ReasonTooLarge
 		}
 		return Rejected, ReasonRefused
 	case errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, kgo.ErrAborting):
