@@ -11,11 +11,12 @@ import (
 // tombstone: what Publish does before it sends, for those who send nothing. e
 // has its ID and source already.
 func Stamp(t *schemas.Topic, e *Event, enc *codec.Encoder) ([]byte, error) {
-	if rejected := stamp(&topic{Contract: t.Contract, schema: t.Latest(), fields: codec.FieldsOf(t.Latest())}, e, time.Now()); rejected != nil {
+	state := &topic{Contract: t.Contract, schema: t.Latest(), fields: codec.FieldsOf(t.Latest())}
+	if rejected := stamp(state, e, time.Now()); rejected != nil {
 		return nil, rejected
 	}
-	if err := e.Validate(); err != nil {
-		return nil, reject(ReasonEnvelope, err)
+	if rejected := validate(state, e); rejected != nil {
+		return nil, rejected
 	}
 	if e.Tombstone {
 		return nil, nil

@@ -146,6 +146,17 @@ func TestPublishRejects(t *testing.T) {
 		{"invalid UTF-8 deep inside", publish.ReasonData, "lines[1].sku", change(func(_ *publish.Event, o *schemas.Order) { o.Lines[1].SKU = "secret\xff" })},
 		{"unknown enum symbol", publish.ReasonData, "status", change(func(_ *publish.Event, o *schemas.Order) { o.Status = "secret" })},
 		{"negative version", publish.ReasonData, "version", change(func(_ *publish.Event, o *schemas.Order) { o.Version = -1 })},
+		{"key too long", publish.ReasonData, "order_id", change(func(_ *publish.Event, o *schemas.Order) { o.OrderID = strings.Repeat("secret", 200) })},
+		{"U+0000 in the key", publish.ReasonData, "order_id", change(func(_ *publish.Event, o *schemas.Order) { o.OrderID = "secret\x00" })},
+		{"time beyond what has a text", publish.ReasonData, "updated_at", change(func(e *publish.Event, o *schemas.Order) { e.Time, o.UpdatedAt = day, day.AddDate(8003, 0, 0) })},
+		{"caller's own time beyond it", publish.ReasonEnvelope, "ce_time", &publish.Event{
+			Envelope:  event.Envelope{Type: schemas.OrderCancelled, Subject: "s", HasSequence: true, Time: day.AddDate(8003, 0, 0)},
+			Tombstone: true,
+		}},
+		{"caller's own key too long", publish.ReasonEnvelope, "ce_subject", &publish.Event{
+			Envelope:  event.Envelope{Type: schemas.OrderCancelled, Subject: strings.Repeat("secret", 200), HasSequence: true},
+			Tombstone: true,
+		}},
 		{"other subject", publish.ReasonEnvelope, "ce_subject", change(func(e *publish.Event, _ *schemas.Order) { e.Subject = "secret-other" })},
 		{"other sequence", publish.ReasonEnvelope, "ce_sequence", change(func(e *publish.Event, _ *schemas.Order) { e.Sequence, e.HasSequence = 2, true })},
 		{"U+0000 in the ID", publish.ReasonEnvelope, "ce_id", change(func(e *publish.Event, _ *schemas.Order) { e.ID = "secret\x00" })},
@@ -160,6 +171,9 @@ func TestPublishRejects(t *testing.T) {
 			e := theError(t, a, publish.Rejected, test.reason)
 			if !strings.Contains(e.Error(), test.names) {
 				t.Errorf("%q does not name %q", e, test.names)
+			}
+			if field := new(codec.FieldError); test.names != "" && errors.As(e, &field) && field.Field != test.names {
+				t.Errorf("got field %q, want %q", field.Field, test.names)
 			}
 			if strings.Contains(e.Error(), "secret") {
 				t.Errorf("%q quotes the event", e)

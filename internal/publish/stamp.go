@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"firehose/internal/codec"
@@ -38,15 +39,15 @@ func (p *Publisher) prepare(ctx context.Context, pd *pending, e *Event) *Error {
 		e.Source = p.cfg.Source
 	}
 	e.DataSchema = r.dataSchema
-	err := e.Validate()
-	if err != nil {
-		return reject(ReasonEnvelope, err)
+	if rejected := validate(t, e); rejected != nil {
+		return rejected
 	}
 	pd.topic, pd.ready = t, r
 	pd.rec.Topic = t.Topic
 	pd.rec.Timestamp = now // when it was sent; the event's own time is ce_time
 	pd.rec.Value = nil
 	if !e.Tombstone {
+		var err error
 		if pd.value, err = r.encoder.AppendEncode(pd.value[:0], e.Data); err != nil {
 			return reject(ReasonData, err)
 		}
@@ -67,6 +68,28 @@ func (p *Publisher) prepare(ctx context.Context, pd *pending, e *Event) *Error {
 		return reject(ReasonTooLarge, fmt.Errorf("%d bytes with key and headers, want at most %d", pd.size, p.cfg.MaxEventBytes))
 	}
 	return nil
+}
+
+// validate checks a stamped envelope. What was taken from the data and is wrong
+// is the data's fault: the caller may never have heard of the attribute.
+func validate(t *topic, e *Event) *Error {
+	err := e.Validate()
+	if err == nil {
+		return nil
+	}
+	attribute, problem, _ := strings.Cut(err.Error(), ": ")
+	field := ""
+	switch {
+	case e.Tombstone: // there is no data
+	case attribute == event.HeaderSubject:
+		field = t.Key
+	case attribute == event.HeaderTime:
+		field = t.Time // empty where the time is the caller's
+	}
+	if field == "" {
+		return reject(ReasonEnvelope, err)
+	}
+	return reject(ReasonData, &codec.FieldError{Field: field, Problem: problem})
 }
 
 // outside says which field holds what no store would keep.
