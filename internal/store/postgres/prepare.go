@@ -100,9 +100,14 @@ func (a *applier) stage(b *store.Batch) error {
 	if n < stageFrom {
 		return nil
 	}
+	a.sess.batch++
+	staged := a.seen
+	if len(staged) > maxSeenStages {
+		staged = nil
+	}
 	var err error
-	for i := range a.seen {
-		r := &a.seen[i]
+	for i := range staged {
+		r := &staged[i]
 		buffer := &copyBuffer{b: make([]byte, 0, 32+r.n*(store.SeenPairSize+10))}
 		for k := range r.n {
 			pair := r.pairs[k*store.SeenPairSize : (k+1)*store.SeenPairSize]

@@ -79,6 +79,7 @@ type session struct {
 	conn   *pgx.Conn         // nil until it is connected, and again when it broke
 	stages map[string]*stage // by purpose
 	staged int               // made so far
+	batch  int               // the batch that is staged now
 }
 
 // pool is a fixed number of sessions.

@@ -9,10 +9,20 @@ import (
 // stage is a temporary table of one session, through which the rows of a batch
 // come: they are copied into it before the transaction, so that a process that is
 // frozen meanwhile holds no lock.
-type stage struct{ name, columns string }
+type stage struct {
+	name, columns string
+	batch         int // the last that it was loaded for
+}
 
-// maxStages bounds the temporary tables of a session.
-const maxStages = 64
+const (
+	// maxStages bounds the temporary tables of a session, as far as a single
+	// batch does not need more.
+	maxStages = 64
+	// maxSeenStages is how many slices of seen IDs are staged. A batch that spans
+	// more has few IDs in each of them, and a table each would cost more than it
+	// saves: they come as arguments.
+	maxSeenStages = 32
+)
 
 // load fills the stage of a purpose with rows and returns its name.
 func (s *session) load(ctx context.Context, purpose, columns string, rows *copyBuffer) (string, error) {
@@ -23,6 +33,7 @@ func (s *session) load(ctx context.Context, purpose, columns string, rows *copyB
 		}
 		st = s.stages[purpose]
 	}
+	st.batch = s.batch
 	// One message and one transaction for both.
 	sql := fmt.Sprintf("TRUNCATE %s; COPY %s FROM STDIN (FORMAT binary)", st.name, st.name)
 	if _, err := s.conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows.end()), sql); err != nil {
@@ -34,6 +45,9 @@ func (s *session) load(ctx context.Context, purpose, columns string, rows *copyB
 func (s *session) makeStage(ctx context.Context, purpose, columns string) error {
 	if len(s.stages) >= maxStages {
 		for purpose, st := range s.stages {
+			if st.batch == s.batch {
+				continue // the batch at hand is written from it
+			}
 			if err := s.run(ctx, "DROP TABLE "+st.name); err != nil {
 				return err
 			}
@@ -47,7 +61,7 @@ func (s *session) makeStage(ctx context.Context, purpose, columns string) error 
 		delete(s.stages, purpose)
 	}
 	s.staged++
-	st := &stage{name: fmt.Sprintf("pg_temp.firehose_stage_%d", s.staged), columns: columns}
+	st := &stage{name: fmt.Sprintf("pg_temp.firehose_stage_%d", s.staged), columns: columns, batch: s.batch}
 	if err := s.run(ctx, fmt.Sprintf("CREATE TEMPORARY TABLE %s (%s)", st.name, columns)); err != nil {
 		return err
 	}

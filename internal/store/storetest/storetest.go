@@ -45,6 +45,8 @@ func Run(t *testing.T, open Opener) {
 		{"seen", testSeen},
 		{"seen horizon", testSeenHorizon},
 		{"seen twice", testSeenTwice},
+		{"many slices", testManySlices},
+		{"many tables", testManyTables},
 		{"images", testImages},
 		{"images in bulk", testImagesInBulk},
 		{"versions", testVersions},
