@@ -33,7 +33,7 @@ func alerts() []alert {
 		{
 			"FirehoseLate", `max by (group, topic) (firehose_lag_seconds) > 300`, "5m", "warning",
 			"{{ $labels.group }} applies events of {{ $labels.topic }} that are {{ $value }} s old",
-			"The oldest event that was fetched waits for its transaction: the database is slow, or a partition rests.",
+			"The oldest event that is not applied has waited that long: the database is slow, or a partition rests.",
 		},
 		{
 			"FirehoseNobodyConsumes", `sum by (group) (firehose_partitions_assigned) == 0`, "5m", "critical",

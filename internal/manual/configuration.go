@@ -2,6 +2,7 @@ package manual
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -9,6 +10,9 @@ import (
 	"firehose/internal/dev"
 	"firehose/internal/operator"
 	"firehose/internal/service"
+	"firehose/loadtest"
+	"firehose/loadtest/model"
+	"firehose/loadtest/report"
 	"firehose/producer"
 )
 
@@ -51,14 +55,23 @@ type section struct {
 type program struct {
 	title, text string
 	root        *service.Command
+	asService   string // the command that is a service, whose settings are told there
 }
 
 func programs() []program {
 	return []program{
-		{"producer", "", producer.Command()},
-		{"Services", "`replicator`, `inventory`, `billing` and every service of your own; NAME is the service's.\n" +
-			"`topics` is the replicator's alone.", replicator.Program().Command()},
-		{"firehose", "", operator.Command(operator.Process(), dev.Command())},
+		{title: "producer", root: producer.Command()},
+		{
+			title: "Services", root: replicator.Program().Command(),
+			text: "`replicator`, `inventory`, `billing` and every service of your own; NAME is the service's.\n" +
+				"`topics` is the replicator's alone.",
+		},
+		{title: "firehose", root: operator.Command(operator.Process(), dev.Command())},
+		{
+			title: "loadtest", root: loadtest.Command(report.Command(), model.Command(io.Discard)), asService: "serve",
+			text: "[loadtest.md](loadtest.md) is the guide. `loadtest serve` is a service, and has the settings of\n" +
+				"services, too.",
+		},
 	}
 }
 
@@ -97,14 +110,21 @@ func sections() []section {
 			common = append(common, one.Setting)
 		}
 	}
+	told := map[string]bool{} // of services
+	replicator.Program().Command().Walk(func(_ []string, c *service.Command) {
+		for _, one := range c.Settings() {
+			told[one.Name] = true
+		}
+	})
 	for _, p := range programs() {
 		s := section{title: p.title, text: p.text}
 		p.root.Walk(func(words []string, c *service.Command) {
+			command := strings.Join(words[1:], " ")
+			asService := p.asService != "" && strings.HasPrefix(command+" ", p.asService+" ")
 			for _, one := range c.Settings() {
-				if slices.Contains(common, one) {
+				if slices.Contains(common, one) || asService && told[one.Name] {
 					continue
 				}
-				command := strings.Join(words[1:], " ")
 				i := slices.IndexFunc(s.settings, func(known setting) bool { return known.Setting == one })
 				if i < 0 {
 					i = len(s.settings)
