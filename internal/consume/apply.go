@@ -47,7 +47,7 @@ func (e *Engine) apply(ctx context.Context, claims []*claim) error {
 			continue
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrMisuse), errors.Is(err, store.ErrFatal):
+		case errors.Is(err, ErrMisuse), errors.Is(err, store.ErrFatal), errors.Is(err, errGap):
 			return err
 		case errors.As(err, &fenced):
 			e.metrics.fenced.Inc()
@@ -103,8 +103,7 @@ func (e *Engine) hold(c *claim, s State, err error) {
 	if !c.mine() {
 		return
 	}
-	c.p.untake(c.events[0].From.Offset, false)
-	c.p.epoch++
+	c.giveBack()
 	c.p.rest(e.backoff(c.p.attempts + 1))
 	e.setState(c.p, s, err.Error())
 }
@@ -212,7 +211,8 @@ func (e *Engine) settle(claims []*claim) {
 const whyTripped = "too many records in a row had to be set aside; one at a time is tried from now on"
 
 // rest pauses the claims' partitions until the backoff is over. It reports false
-// when there is nothing left to try: the engine stops.
+// when there is nothing left to try: the engine stops, and the claims are given
+// back, so that nothing behind them is applied either.
 func (e *Engine) rest(ctx context.Context, claims []*claim, attempt int, err error) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -226,7 +226,15 @@ func (e *Engine) rest(ctx context.Context, claims []*claim, attempt int, err err
 		e.wakeAt(until)
 		e.changed.Wait()
 	}
-	return !e.stopping && ctx.Err() == nil
+	if !e.stopping && ctx.Err() == nil {
+		return true
+	}
+	for _, c := range claims {
+		if c.mine() {
+			c.giveBack()
+		}
+	}
+	return false
 }
 
 // isolate finds the one record that the store refuses by halving the batch.

@@ -12,7 +12,8 @@ import (
 // until it is released.
 type claim struct {
 	p      *partition
-	epoch  int // of the partition: when it has another one, these events are not ours to apply
+	epoch  int   // of the partition: when it has another one, these events are not ours to apply
+	from   int64 // the position that everything before the events has been brought to
 	events []*Event
 	trip   State // the breaker tripped behind these events
 	wait   error // the dead letter behind these events is not acknowledged
@@ -67,7 +68,7 @@ func (e *Engine) takeReady(now time.Time) []*claim {
 		}
 		room -= len(events)
 		p.busy = true
-		claims = append(claims, &claim{p: p, epoch: p.epoch, events: events})
+		claims = append(claims, &claim{p: p, epoch: p.epoch, from: p.pos.Next, events: events})
 	}
 	return claims
 }
@@ -85,11 +86,29 @@ func (c *claim) cut(i int, again bool) {
 	c.epoch = c.p.epoch
 }
 
-// release lets others have the partitions again.
+// giveBack gives all that was taken of the claim's partition and is not applied
+// back to its queue, what another claim took behind these events among it. The
+// caller holds the mutex.
+func (c *claim) giveBack() {
+	c.p.untake(c.p.pos.Next, false)
+	c.p.epoch++
+}
+
+// settled reports whether nothing of the claim is left to apply. The caller holds
+// the mutex.
+func (c *claim) settled() bool {
+	return len(c.events) == 0 || c.events[len(c.events)-1].From.Offset < c.p.pos.Next
+}
+
+// release lets others have the partitions again. What was not applied is given
+// back, whatever the reason: the next claim has to begin at the position.
 func (e *Engine) release(claims []*claim) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, c := range claims {
+		if c.mine() && !c.settled() {
+			c.giveBack()
+		}
 		c.p.busy = false
 		c.p.drop()
 		e.schedule(c.p)
@@ -104,10 +123,14 @@ func split(claims []*claim, n int) (first, second []*claim) {
 		k := min(n, len(c.events))
 		n -= k
 		if k > 0 {
-			first = append(first, &claim{p: c.p, epoch: c.epoch, events: c.events[:k]})
+			first = append(first, &claim{p: c.p, epoch: c.epoch, from: c.from, events: c.events[:k]})
 		}
 		if k < len(c.events) {
-			second = append(second, &claim{p: c.p, epoch: c.epoch, events: c.events[k:]})
+			from := c.from
+			if k > 0 {
+				from = c.events[k-1].next()
+			}
+			second = append(second, &claim{p: c.p, epoch: c.epoch, from: from, events: c.events[k:]})
 		}
 	}
 	return first, second

@@ -84,6 +84,9 @@ func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
 		if len(c.events) == 0 {
 			continue
 		}
+		if c.p.pos.Next < c.from {
+			return nil, fmt.Errorf("%w: %s, the batch follows on %d", errGap, c.p.pos, c.from)
+		}
 		for _, ev := range c.events {
 			err := m.add(ctx, c.p.handler, ev)
 			switch {
@@ -239,6 +242,10 @@ var (
 	// errUnusable says that an event got its failure while it was merged.
 	// Nothing is wrong with the store: try again, and set the event aside first.
 	errUnusable = errors.New("an event turned out to be unusable")
+	// errGap says that a batch would move its position past events that are not
+	// applied. It is a mistake of the engine, and the service stops rather than
+	// make it: from the store's position it begins again.
+	errGap = errors.New("a batch does not begin at its position")
 	// errNoRegistry says that an entity's image cannot be read at the moment.
 	errNoRegistry = errors.New("schema of an entity's image")
 )
