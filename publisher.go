@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -136,7 +137,10 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publisher: registry: %w", err)
 	}
-	client, err := kafka.NewMeteredClient(cfg.Kafka.config(at.Brokers, "firehose-publisher", at.Log), cfg.Metrics, "publisher")
+	clientConfig := cfg.Kafka.config(at.Brokers, "firehose-publisher", at.Log)
+	clientConfig.MaxBufferedRecords = max(kafka.DefaultBufferedRecords, twice(cfg.MaxRecords))
+	clientConfig.MaxBufferedBytes = max(kafka.DefaultBufferedBytes, twice(int(cfg.MaxBytes)))
+	client, err := kafka.NewMeteredClient(clientConfig, cfg.Metrics, "publisher")
 	if err != nil {
 		registry.Close()
 		return nil, fmt.Errorf("publisher: %w", err)
@@ -152,6 +156,11 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	}
 	return &Publisher{publisher: p, client: client, registry: registry}, nil
 }
+
+// twice is how much room the client has for a bound of the publisher's, which
+// alone is to be felt: the client counts an event a moment longer, and refuses
+// where the publisher waits.
+func twice(bound int) int { return bound + min(bound, math.MaxInt-bound) }
 
 // Publish sends e on its way; when it returns, e is the caller's again and e.ID
 // says which ID the event has. It waits only for room, when too many events are

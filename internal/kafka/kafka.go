@@ -21,6 +21,13 @@ import (
 // DefaultBroker is where the embedded broker listens.
 const DefaultBroker = "127.0.0.1:9092"
 
+// What a client holds that is not acknowledged, unless its configuration says
+// otherwise.
+const (
+	DefaultBufferedRecords = 100_000
+	DefaultBufferedBytes   = 128 << 20
+)
+
 // Config says how to reach Kafka and how much memory that may take. The zero
 // value of a field means its default.
 type Config struct {
@@ -50,8 +57,8 @@ type Config struct {
 	RetryBackoff time.Duration // the pause before the first retry; it grows up to 16 times; default 200ms
 
 	MaxBatchBytes      int32 // of one partition in one produce request; default 1,000,012, below Kafka's limit of 1,048,588
-	MaxBufferedRecords int   // waiting to be acknowledged; default 100,000
-	MaxBufferedBytes   int   // the same in bytes of keys, values and headers; default 128 MiB
+	MaxBufferedRecords int   // waiting to be acknowledged; default DefaultBufferedRecords
+	MaxBufferedBytes   int   // the same in bytes of keys, values and headers; default DefaultBufferedBytes
 
 	// MaxFetchBytes bounds what one broker sends in one answer; the client
 	// holds up to two of them per broker, decompressed. Default 2 MiB.
@@ -74,8 +81,8 @@ func (cfg *Config) setDefaults() {
 	or(&cfg.DeliveryTimeout, 30*time.Second)
 	or(&cfg.RetryBackoff, 200*time.Millisecond)
 	or(&cfg.MaxBatchBytes, 1_000_012)
-	or(&cfg.MaxBufferedRecords, 100_000)
-	or(&cfg.MaxBufferedBytes, 128<<20)
+	or(&cfg.MaxBufferedRecords, DefaultBufferedRecords)
+	or(&cfg.MaxBufferedBytes, DefaultBufferedBytes)
 	or(&cfg.MaxFetchBytes, 2<<20)
 	or(&cfg.MaxPartitionFetchBytes, 1<<20)
 	or(&cfg.MaxDecompressedBytes, 64<<20)
