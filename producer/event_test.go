@@ -151,7 +151,7 @@ func refusals() []refusal {
 		{name: "U+0000", body: replace(good, `m-1`, `m-\u0000`), status: 422, typ: "invalid-data", field: "movement_id"},
 		{name: "bad time", body: replace(good, `2026-01-02T15:04:05Z`, canary), status: 422, typ: "invalid-data", field: "moved_at"},
 		{name: "empty key", body: replace(good, `"s-1"`, `""`), status: 422, typ: "invalid-data", field: "sku"},
-		{name: "long key", body: replace(good, `s-1`, strings.Repeat("s", 1025)), status: 400, typ: "bad-attribute", field: "subject"},
+		{name: "long key", body: replace(good, `s-1`, strings.Repeat("s", 1025)), status: 422, typ: "invalid-data", field: "sku"},
 		{name: "negative version", path: orders, body: order("o-1", -1, oneLine), status: 422, typ: "invalid-data", field: "version"},
 		{name: "deep", body: replace(good, `:5`, ":"+strings.Repeat("[", 100_000)), status: 400, typ: "malformed", field: "quantity"},
 		{name: "NaN", body: replace(good, `:5`, `:NaN`), status: 400, typ: "malformed", field: "quantity"},
