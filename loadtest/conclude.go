@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/url"
 	"runtime"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ func (r *run) summary(s *series) *Result {
 	store, _, _ := strings.Cut(cfg.Store, ":")
 	door, compression := "kafka", cfg.Kafka.Compression
 	if cfg.Door != "" {
-		door, compression = cfg.Door, ""
+		door, compression = withoutSecrets(cfg.Door), ""
 	}
 	res := &Result{
 		Format: format, Name: r.plan.Name, Run: r.id, Started: r.start.UTC(), Seconds: time.Since(r.start).Seconds(),
@@ -76,6 +77,16 @@ func (r *run) summary(s *series) *Result {
 		res.Notes = append(res.Notes, fmt.Sprintf("%d events were acknowledged so long after they were applied that their latency is overstated", late))
 	}
 	return res
+}
+
+// withoutSecrets is an address as it may stand in a result, which is passed on:
+// without a login, and without a query, which may hold a token.
+func withoutSecrets(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "http" // what it is, and nothing of what it says
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // What makes a generator the limit: it sends that late by its own doing, and that

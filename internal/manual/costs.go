@@ -46,7 +46,7 @@ func costs() map[string]string {
 		"producer serve listen":  "safety, beyond loopback: the door has neither TLS nor a login, put a proxy before it",
 		"max-batch-bytes":        "memory: a batch is held whole, and counts in the bodies in memory",
 		"max-batch-lines":        "about 512 bytes of memory a line beside its text; one batch keeps others waiting for longer",
-		"max-in-flight-bytes":    "memory, this much at worst for bodies alone; lower, callers are answered 503 sooner when brokers are slow",
+		"max-in-flight-bytes":    "memory, this much at worst for bodies and their events, which count as 8 times their text while they are parsed and not yet encoded; lower, callers are answered 503 sooner when brokers are slow",
 		"max-caller-bytes":       "fairness: at all of the bodies' bytes one caller can shut out the others; behind a proxy all callers have one address",
 		"max-connections":        "a file descriptor and the memory of its buffers each; further ones wait in the kernel's queue",
 		"read-timeout":           "longer: slow callers hold memory and connections for longer; shorter: large batches over slow lines are refused",
