@@ -61,6 +61,9 @@ func (e *Engine) apply(ctx context.Context, claims []*claim) error {
 			if !e.rest(ctx, claims, attempt, err) {
 				return nil
 			}
+			if claims = e.prune(claims); len(claims) == 0 {
+				return nil
+			}
 			err = e.reread(ctx, partitionsOf(claims))
 		}
 		if errors.Is(err, store.ErrFatal) {
@@ -73,12 +76,17 @@ func (e *Engine) apply(ctx context.Context, claims []*claim) error {
 }
 
 // prune drops what is not this member's to apply any more: partitions that were
-// taken away or are fetched again, events that the store already has.
+// taken away or are fetched again, events that the store already has. Whoever
+// takes a partition away waits no longer: what is tried on is not about it.
 func (e *Engine) prune(claims []*claim) []*claim {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	kept := claims[:0:0]
 	for _, c := range claims {
+		if c.p.gone {
+			c.p.busy = false
+			e.changed.Broadcast()
+		}
 		if !c.mine() || len(c.events) == 0 { // the latter are settled
 			continue
 		}
