@@ -59,20 +59,47 @@ const (
 	spread    = "spread.orders"
 	facts     = "counted.movements"
 	published = "published.orders"
+	idle      = "idle.orders"
+	steady    = "steady.orders" // one version of each order
+	wide      = "wide.orders"   // clustered, in more partitions
 )
+
+// partitionsOf a topic.
+func partitionsOf(topic string) int {
+	if topic == wide {
+		return 4 * partitions
+	}
+	return partitions
+}
+
+// versionsOf each order of a topic.
+func versionsOf(topic string) int {
+	if topic == steady {
+		return 1
+	}
+	return versions
+}
+
+// inputs are all topics.
+var inputs = []string{clustered, spread, published, facts, idle, steady, wide}
+
+// schemaOf is the schema of a topic's events.
+func schemaOf(topic string) string {
+	domain, _, _ := strings.Cut(topic, ".")
+	name, fields := "Order", orderFields
+	rest := `"kind":"entity","key":"order_id","version":"version","time":"updated_at"`
+	if topic == facts {
+		name, fields, rest = "Movement", `[{"name":"sku","type":"string"},{"name":"quantity","type":"long"}]`, `"kind":"fact","key":"sku"`
+	}
+	return fmt.Sprintf(`{"type":"record","name":%q,"namespace":%q,"firehose":{"topic":%q,%s,"types":["%s.event.made"],"partitions":%d},"fields":%s}`,
+		name, domain, topic, rest, domain, partitionsOf(topic), fields)
+}
 
 // contracts are the schemas of the inputs.
 func contracts() (*schemas.Set, error) {
 	var all []*schemas.Schema
-	for _, topic := range []string{clustered, spread, published, facts} {
-		domain, _, _ := strings.Cut(topic, ".")
-		name, fields := "Order", orderFields
-		rest := `"kind":"entity","key":"order_id","version":"version","time":"updated_at"`
-		if topic == facts {
-			name, fields, rest = "Movement", `[{"name":"sku","type":"string"},{"name":"quantity","type":"long"}]`, `"kind":"fact","key":"sku"`
-		}
-		s, err := schemas.Parse(fmt.Sprintf(`{"type":"record","name":%q,"namespace":%q,"firehose":{"topic":%q,%s,"types":["%s.event.made"],"partitions":%d},"fields":%s}`,
-			name, domain, topic, rest, domain, partitions, fields), 1)
+	for _, topic := range inputs {
+		s, err := schemas.Parse(schemaOf(topic), 1)
 		if err != nil {
 			return nil, fmt.Errorf("schema of %s: %w", topic, err)
 		}
@@ -107,9 +134,10 @@ func orderEvent(i, v int) order {
 	}
 }
 
-// eachOrder calls yield with n events, five of each order, in the input's order.
+// eachOrder calls yield with n events in the input's order.
 func eachOrder(topic string, n int, yield func(*order) error) error {
-	orders := n / versions
+	each := versionsOf(topic)
+	orders := n / each
 	under := window
 	if topic == spread {
 		under = orders
@@ -121,7 +149,7 @@ func eachOrder(topic string, n int, yield func(*order) error) error {
 			at[i] = from + i
 		}
 		r := rand.New(rand.NewPCG(uint64(from), 11))
-		for v := 1; v <= versions; v++ {
+		for v := 1; v <= each; v++ {
 			r.Shuffle(len(at), func(i, j int) { at[i], at[j] = at[j], at[i] })
 			for _, i := range at {
 				o := orderEvent(i, v)
@@ -181,7 +209,7 @@ func fill(ctx context.Context, brokers []string, registry string, topic string, 
 	}
 	var mu sync.Mutex
 	var failed error
-	tails := make([]tail, partitions)
+	tails := make([]tail, partitionsOf(topic))
 	number := 0
 	send := func(r *kgo.Record, version int64) {
 		number++

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,8 +43,10 @@ type bench struct {
 	events     int
 	registry   string
 	tails      map[string][]tail
-	program    string // this one
-	profiles   string // folder for profiles of our own processes; "" for none
+	program    string        // this one
+	programs   string        // folder of the project's own
+	shorter    time.Duration // a test's: how long services are watched, and of all inputs as few events as are asked for
+	profiles   string        // folder for profiles of our own processes; "" for none
 	profiled   int
 }
 
@@ -61,6 +64,7 @@ func runCommand() *service.Command {
 			f.StringVar(&b.postgres, "postgres", "", "`URL` of a database")
 			f.StringVar(&b.jars, "jars", "", "`folder` with what Maven fetched; empty: contenders that need it are left out")
 			f.StringVar(&b.dir, "dir", os.TempDir(), "`folder` for what contenders write")
+			f.StringVar(&b.programs, "programs", "bin", "`folder` of producer and loadtest")
 			f.StringVar(&b.profiles, "profiles", "", "`folder` to write processor profiles of our own contenders to")
 			f.IntVar(&b.events, "events", 1_000_000, "`number` of events, a multiple of 5")
 			f.IntVar(&rounds, "rounds", 3, "`number` of rounds, in which all take their turn")
@@ -109,7 +113,8 @@ type result struct {
 	Row       string `json:"row"`
 	Contender string `json:"contender"`
 	Round     int    `json:"round"`
-	Events    int    `json:"events"`
+	Asked     int    `json:"asked"`  // how many events a run was to have
+	Events    int    `json:"events"` // that it had
 	measured
 	Machine machine `json:"machine"`
 	Problem string  `json:"problem,omitempty"`
@@ -127,17 +132,23 @@ func (b *bench) measure(ctx context.Context, rows []row, rounds int, out io.Writ
 		return err
 	}
 	lines, here := json.NewEncoder(out), thisMachine()
+	if b.postgres != "" {
+		if here.Postgres, err = b.version(ctx); err != nil {
+			return err
+		}
+	}
 	problems := 0
 	for i := range rows {
 		r := &rows[i]
 		if r.input != "" {
-			if b.tails[r.input], err = fill(ctx, b.one, b.registry, r.input, b.events); err != nil {
+			if b.tails[r.input], err = fill(ctx, b.one, b.registry, r.input, b.eventsOf(r)); err != nil {
 				return err
 			}
 		}
-		for round := 1; round <= rounds; round++ {
-			for n, c := range r.contenders {
-				if b.jars == "" && (c.name == perf || c.name == connect || c.name == atLeast || c.name == exactly) {
+		for round := 1; round <= rounds && (r.rounds == 0 || round <= r.rounds); round++ {
+			for n := range r.contenders {
+				c := r.contenders[(n+round-1)%len(r.contenders)] // whoever begins may have it easier
+				if b.jars == "" && needsJVM(c.name) {
 					continue
 				}
 				id := fmt.Sprintf("%d_%d_%d", time.Now().Unix(), round, n)
@@ -145,7 +156,10 @@ func (b *bench) measure(ctx context.Context, rows []row, rounds int, out io.Writ
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				line := result{Row: r.name, Contender: c.name, Round: round, Events: b.events, measured: m, Machine: here}
+				line := result{Row: r.name, Contender: c.name, Round: round, Asked: b.events, Events: b.eventsOf(r), measured: m, Machine: here}
+				if m.events > 0 {
+					line.Events = m.events
+				}
 				if err != nil {
 					line.Problem = err.Error()
 					problems++
@@ -163,13 +177,29 @@ func (b *bench) measure(ctx context.Context, rows []row, rounds int, out io.Writ
 	return nil
 }
 
+func needsJVM(contender string) bool {
+	return slices.Contains([]string{perf, connect, atLeast, exactly}, contender)
+}
+
+// eventsOf is how many events a row is about.
+func (b *bench) eventsOf(r *row) int {
+	if r.events == 0 || b.shorter > 0 && b.events < r.events {
+		return b.events
+	}
+	return r.events
+}
+
 func say(r *result) {
 	if r.Problem != "" {
 		fmt.Fprintf(os.Stderr, "%-20s %-50s round %d: %s\n", r.Row, r.Contender, r.Round, r.Problem)
 		return
 	}
-	fmt.Fprintf(os.Stderr, "%-20s %-50s round %d: %9.0f/s %6.1f CPU s %6.0f MB\n", r.Row, r.Contender, r.Round,
+	fmt.Fprintf(os.Stderr, "%-20s %-50s round %d: %9.0f/s %6.1f CPU s %6.0f MB", r.Row, r.Contender, r.Round,
 		float64(r.Events)/r.Seconds, r.CPUSeconds, r.PeakMB)
+	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
+		fmt.Fprintf(os.Stderr, ", %.2f %s", r.Figures[name], name)
+	}
+	fmt.Fprintln(os.Stderr)
 }
 
 // side is this program as a contender.
@@ -182,8 +212,17 @@ func (b *bench) side(name string, args ...string) *exec.Cmd {
 		b.profiled++
 		all = append(all, "--cpu-profile", filepath.Join(b.profiles, fmt.Sprintf("%s-%d.pprof", name, b.profiled)))
 	}
-	cmd := exec.Command(b.program, all...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FIREHOSE_") }) // settings come as flags
+	return clean(exec.Command(b.program, all...))
+}
+
+// own is one of the project's programs.
+func (b *bench) own(name string, args ...string) *exec.Cmd {
+	return clean(exec.Command(filepath.Join(b.programs, name), args...))
+}
+
+// clean takes settings out of a command's environment: they come as flags.
+func clean(cmd *exec.Cmd) *exec.Cmd {
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FIREHOSE_") })
 	return cmd
 }
 
@@ -211,6 +250,17 @@ func (b *bench) exec(ctx context.Context, statements string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
+// version is PostgreSQL's.
+func (b *bench) version(ctx context.Context) (version string, err error) {
+	conn, err := b.connect(ctx, b.postgres)
+	if err != nil {
+		return "", err
+	}
+	err = conn.QueryRow(ctx, "SHOW server_version").Scan(&version)
+	version, _, _ = strings.Cut(version, " ")
+	return version, errors.Join(err, conn.Close(ctx))
+}
+
 // anyEncoder is for bytes that nobody decodes.
 func anyEncoder() (*codec.Encoder, error) {
 	set, err := contracts()
@@ -227,6 +277,8 @@ type machine struct {
 	Cores   int    `json:"cores"`
 	Version string `json:"version"` // of this repository
 	Date    string `json:"date"`
+
+	Postgres string `json:"postgres,omitempty"` // its version
 }
 
 func thisMachine() machine {

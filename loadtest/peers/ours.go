@@ -4,6 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"firehose"
 )
@@ -30,6 +35,28 @@ func countOurs(ctx context.Context, s *side) error {
 			c.Add(stock, firehose.Row{e.Data.SKU}, e.Data.Quantity)
 			return nil
 		})}})
+}
+
+// severalOurs runs instances of replicateOurs, each a process of its own.
+func severalOurs(ctx context.Context, s *side) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for range s.instances {
+		cmd := exec.CommandContext(ctx, program, "side", "replicate-ours", "--brokers", strings.Join(s.brokers, ","), "--registry", s.registry,
+			"--topic", s.topic, "--store", s.store, "--group", s.group)
+		cmd.Stderr = os.Stderr
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+		g.Go(func() error {
+			if err := cmd.Run(); ctx.Err() == nil {
+				return err
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 func (s *side) serve(ctx context.Context, service firehose.Service) error {

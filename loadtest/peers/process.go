@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -27,6 +28,8 @@ type measured struct {
 	Seconds      float64 `json:"seconds"`       // of the work, its process's start apart
 	WholeSeconds float64 `json:"whole_seconds"` // from the process's start
 	use
+	Figures map[string]float64 `json:"figures,omitempty"` // its row's own
+	events  int                // 0: as many as the row says
 }
 
 // watch is how a process's work is followed: by itself, with a line of JSON, or
@@ -39,9 +42,11 @@ const every = 20 * time.Millisecond
 func runProcess(ctx context.Context, cmd *exec.Cmd, look watch) (m measured, lines []string, err error) {
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return m, nil, err
+	var out io.Reader = strings.NewReader("")
+	if cmd.Stdout == nil {
+		if out, err = cmd.StdoutPipe(); err != nil {
+			return m, nil, err
+		}
 	}
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -144,7 +149,7 @@ func ownTime(lines []string, events int, m *measured) error {
 	if err := json.Unmarshal([]byte(line), &r); err != nil || r.Events != events || r.Seconds <= 0 {
 		return fmt.Errorf("it printed %q", line)
 	}
-	m.Seconds = r.Seconds
+	m.Seconds, m.Figures = r.Seconds, r.Figures
 	return nil
 }
 

@@ -15,9 +15,13 @@ import (
 type row struct {
 	name, work string
 	input      string // topic that is filled once for all; "" where they write it
+	events     int    // 0: as many as are asked for
 	rows       int    // of the table at the end; 0: a fifth of the events
+	rounds     int    // 0: as many as are asked for
+	noRate     bool   // it is not about how fast
 	contenders []contender
 	goals      []goal
+	shows      []string // figures beside the rate, for the page
 }
 
 // contender is one who does the work. Ours is the first of a row.
@@ -26,24 +30,11 @@ type contender struct {
 	run  func(ctx context.Context, b *bench, r *row, round string) (measured, error)
 }
 
-// goal is what ours is to be, in another's figure.
-type goal struct {
-	figure  string // rate, memory or cpu
-	against string
-	least   float64 // of rate; ours is at least so many times the other's
-	most    float64 // of memory and cpu; ours is at most so much of the other's
-}
-
 const ours = "firehose"
-
-func rate(against string, least float64) goal { return goal{"rate", against, least, 0} }
-func memory(against string, most float64) goal {
-	return goal{"memory", against, 0, most}
-}
-func cpu(against string, most float64) goal { return goal{"cpu", against, 0, most} }
 
 const (
 	raw     = "raw franz-go, encoded before"
+	reads   = "raw franz-go, read and thrown away"
 	perf    = "kafka-producer-perf-test"
 	bareTwo = "bare COPY and merge, two transactions in flight"
 	bareOne = "bare prepared upserts"
@@ -65,18 +56,19 @@ func allRows() []row {
 		kind, _, _ := strings.Cut(input, ".")
 		rows = append(rows,
 			row{name: "postgres-" + kind, work: "orders into PostgreSQL, " + kind, input: input,
-				contenders: []contender{{ours, replicateIntoPostgres}, {bareTwo, bareIntoPostgres}, {connect, connectIntoPostgres}},
+				contenders: []contender{{ours, replicateIntoPostgres}, {bareTwo, bareIntoPostgres}, {connect, connectIntoPostgres}, {reads, readOnly}},
 				goals:      []goal{rate(bareTwo, 0.8), rate(connect, 4), memory(connect, 1.0/6), cpu(connect, 1.0/8)}},
 			row{name: "sqlite-" + kind, work: "orders into SQLite, " + kind, input: input,
 				contenders: []contender{{ours, replicateIntoSQLite}, {bareOne, bareIntoSQLite}, {atLeast, streamsWith("at_least_once")}, {exactly, streamsWith("exactly_once_v2")}},
 				goals: []goal{rate(bareOne, 0.8), rate(atLeast, 1.5), rate(exactly, 3), memory(atLeast, 1.0/8), cpu(atLeast, 1.0/4),
 					memory(exactly, 1.0/8), cpu(exactly, 1.0/4)}})
 	}
-	return append(rows,
+	rows = append(rows,
 		row{name: "facts-postgres", work: "facts into counters, each once, in PostgreSQL", input: facts, rows: skus,
 			contenders: []contender{{ours, countIntoPostgres}, {bareIDs, bareIntoPostgres}}, goals: []goal{rate(bareIDs, 0.7)}},
 		row{name: "facts-sqlite", work: "facts into counters, each once, in SQLite", input: facts, rows: skus,
 			contenders: []contender{{ours, countIntoSQLite}, {bareIDs, bareIntoSQLite}}, goals: []goal{rate(bareIDs, 0.7)}})
+	return append(rows, ownRows()...)
 }
 
 func publishRow(brokers int, compression string, least float64) row {
@@ -154,7 +146,7 @@ func countIntoPostgres(ctx context.Context, b *bench, r *row, round string) (mea
 	return b.serviceIntoPostgres(ctx, r, "count-ours", round, table{positions: "positions", rows: "stock", sum: "n"})
 }
 
-func (b *bench) serviceIntoPostgres(ctx context.Context, r *row, side, round string, t table) (measured, error) {
+func (b *bench) serviceIntoPostgres(ctx context.Context, r *row, side, round string, t table, more ...string) (measured, error) {
 	schema := "peers_" + round
 	defer b.exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE") //nolint:errcheck // the next round has another one
 	store := b.postgres + "&search_path=" + schema
@@ -164,7 +156,26 @@ func (b *bench) serviceIntoPostgres(ctx context.Context, r *row, side, round str
 	}
 	defer conn.Close(ctx) //nolint:errcheck // it was only read from
 	t.query = inPostgres(conn)
-	return b.work(ctx, r, b.side(side, "--topic", r.input, "--store", store, "--group", "peers-"+round), &t)
+	return b.work(ctx, r, b.side(side, append([]string{"--topic", r.input, "--store", store, "--group", "peers-" + round}, more...)...), &t)
+}
+
+// instances is a service of n processes. Their memory is not summed.
+func instances(n int) func(context.Context, *bench, *row, string) (measured, error) {
+	return func(ctx context.Context, b *bench, r *row, round string) (measured, error) {
+		m, err := b.serviceIntoPostgres(ctx, r, "several-ours", round, table{positions: "positions", rows: "wide_orders", sum: "version"},
+			"--instances", strconv.Itoa(n))
+		m.PeakMB, m.EndMB = 0, 0
+		return m, err
+	}
+}
+
+// readOnly is what no consumer can be faster than.
+func readOnly(ctx context.Context, b *bench, r *row, _ string) (measured, error) {
+	m, lines, err := runProcess(ctx, b.side("read-raw", "--topic", r.input), nil)
+	if err != nil {
+		return m, err
+	}
+	return m, ownTime(lines, b.events, &m)
 }
 
 func bareIntoPostgres(ctx context.Context, b *bench, r *row, _ string) (measured, error) {
@@ -231,7 +242,12 @@ func connectIntoPostgres(ctx context.Context, b *bench, r *row, round string) (m
 	if err != nil {
 		return measured{}, err
 	}
-	return b.work(ctx, r, cmd, &table{tails: b.tails[r.input], rows: "connect_orders", sum: "version", query: inPostgres(conn)})
+	t := &table{tails: b.tails[r.input], rows: "connect_orders", sum: "version", query: inPostgres(conn)}
+	m, err := b.work(ctx, r, cmd, t)
+	if err == nil {
+		m.Seconds, err = t.behindWarmUp(b.events)
+	}
+	return m, err
 }
 
 func streamsWith(guarantee string) func(context.Context, *bench, *row, string) (measured, error) {

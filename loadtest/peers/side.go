@@ -23,12 +23,16 @@ type side struct {
 	store, group    string
 	compression     string
 	events          int
+	instances       int
+	url, file       string // of an HTTP door, and what is posted to it
 }
 
 // report is what a side that knows its own time prints.
 type report struct {
 	Events  int     `json:"events"`
 	Seconds float64 `json:"seconds"`
+
+	Figures map[string]float64 `json:"figures,omitempty"`
 }
 
 func (s *side) say(r report) error { return json.NewEncoder(os.Stdout).Encode(r) }
@@ -38,6 +42,9 @@ var sides = map[string]func(context.Context, *side) error{
 	"publish-raw":     publishRaw,
 	"replicate-ours":  replicateOurs,
 	"count-ours":      countOurs,
+	"several-ours":    severalOurs,
+	"read-raw":        readRaw,
+	"post":            post,
 	"bare-postgres-1": func(ctx context.Context, s *side) error { return runBare(ctx, s, 1, openBarePostgres(s)) },
 	"bare-postgres":   func(ctx context.Context, s *side) error { return runBare(ctx, s, 2, openBarePostgres(s)) },
 	"bare-sqlite":     func(ctx context.Context, s *side) error { return runBare(ctx, s, 1, openBareSQLite(s)) },
@@ -57,6 +64,9 @@ func sideCommand() *service.Command {
 			f.StringVar(&s.store, "store", "", "`database` to write")
 			f.StringVar(&s.group, "group", "", "consumer `group`")
 			f.StringVar(&s.compression, "compression", "none", "`name` of the compression")
+			f.IntVar(&s.instances, "instances", 1, "`processes` of the service")
+			f.StringVar(&s.url, "url", "", "`URL` to post to")
+			f.StringVar(&s.file, "file", "", "`file` of lines to post")
 			f.IntVar(&s.events, "events", 0, "`number` of events")
 			f.StringVar(&profile, "cpu-profile", "", "`file` to write a profile of the processor time to")
 		},

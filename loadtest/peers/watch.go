@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,6 +21,10 @@ type table struct {
 	rows      string  // table of the orders, or of the counters
 	sum       string  // what is summed over them, and is events at the end
 	query     querier // of the database
+
+	// What is there after a warm-up of a fifth, for those whose rows are watched.
+	warm           int64
+	warmAt, doneAt time.Time
 }
 
 type querier func(ctx context.Context, query string, args ...any) (int64, error)
@@ -28,17 +33,19 @@ type querier func(ctx context.Context, query string, args ...any) (int64, error)
 func (t *table) watch(events int) watch {
 	return func(ctx context.Context) (begun, done bool, err error) {
 		if t.positions == "" {
-			return t.watchTails(ctx)
+			return t.watchTails(ctx, events)
 		}
 		n, err := t.query(ctx, "SELECT coalesce(sum(next), 0) FROM "+t.positions)
 		return n > 0, n == int64(events), err
 	}
 }
 
-func (t *table) watchTails(ctx context.Context) (begun, done bool, err error) {
-	n, err := t.query(ctx, "SELECT count(*) FROM (SELECT 1 FROM "+t.rows+" LIMIT 1) x")
-	if err != nil || n == 0 {
-		return false, false, err
+func (t *table) watchTails(ctx context.Context, events int) (begun, done bool, err error) {
+	if t.warm < int64(events)/5 { // not longer: reading all rows takes time
+		if t.warm, err = t.query(ctx, "SELECT coalesce(sum("+t.sum+"), 0) FROM "+t.rows); err != nil || t.warm == 0 {
+			return false, false, err
+		}
+		t.warmAt = time.Now()
 	}
 	for _, last := range t.tails {
 		n, err := t.query(ctx, "SELECT count(*) FROM "+t.rows+" WHERE order_id = $1 AND version = $2", last.Key, last.Version)
@@ -46,7 +53,16 @@ func (t *table) watchTails(ctx context.Context) (begun, done bool, err error) {
 			return true, false, err
 		}
 	}
+	t.doneAt = time.Now()
 	return true, true, nil
+}
+
+// behindWarmUp is how long all would have taken at the rate behind the warm-up.
+func (t *table) behindWarmUp(events int) (float64, error) {
+	if t.warm >= int64(events) {
+		return 0, errors.New("all was there at once: ask for more events")
+	}
+	return t.doneAt.Sub(t.warmAt).Seconds() * float64(events) / float64(int64(events)-t.warm), nil
 }
 
 // right fails unless all is there, once.
