@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// batchDepth is how many chunks of one batch are between parsing and answer.
-const batchDepth = 32
+// batchEvents is how many events of one batch are between parsing and answer.
+const batchEvents = 2048
 
 var batchTypes = []string{"application/x-ndjson", "application/ndjson", "application/jsonl"}
 
@@ -35,14 +35,11 @@ func (h *Handler) serveBatch(w http.ResponseWriter, r *http.Request, held *hold)
 		acknowledged int
 		gravest      int
 	)
-	pipe := &pipeline{intake: h.intake, publisher: h.publisher, depth: batchDepth}
-	next := 0
+	count := len(lines)
+	pipe := &pipeline{intake: h.intake, publisher: h.publisher, events: newBound(batchEvents), published: held.published}
 	err := pipe.run(ctx, func() (*chunk, error) {
-		if next == len(lines) {
-			return nil, nil
-		}
-		c := &chunk{lines: lines[next:min(next+chunkLines, len(lines))]}
-		next += len(c.lines)
+		var c *chunk
+		c, lines = cut(lines)
 		return c, nil
 	}, func(c *chunk) error {
 		for i := range c.lines {
@@ -64,7 +61,7 @@ func (h *Handler) serveBatch(w http.ResponseWriter, r *http.Request, held *hold)
 	switch {
 	case acknowledged == 0:
 		status = gravest
-	case acknowledged < len(lines):
+	case acknowledged < count:
 		status = http.StatusMultiStatus
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -85,7 +82,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request, held *hold) ([]l
 	if !slices.Contains(batchTypes, media) {
 		return nil, newProblem(unsupportedMediaType, "Content-Type", "want application/x-ndjson")
 	}
-	body, p := readBody(w, r, h.limits.BatchBytes, held)
+	body, p := readBody(w, r, h.limits.BatchBytes, parseAhead, held)
 	if p != nil {
 		return nil, p
 	}
@@ -94,6 +91,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request, held *hold) ([]l
 		return nil, newProblem(k, "", "")
 	}
 	lines := make([]line, 0, min(count, h.limits.BatchLines))
+	longest := 0
 	for number := 1; len(body) > 0; number++ {
 		text, rest, _ := bytes.Cut(body, []byte{'\n'})
 		body = rest
@@ -105,12 +103,31 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request, held *hold) ([]l
 		}
 		l := line{number: number, text: text}
 		if len(text) > h.limits.EventBytes+attributeRoom {
-			l.answer.Problem = newProblem(tooLarge, "", fmt.Sprintf("an event may have %d bytes", h.limits.EventBytes))
+			l.text, l.answer.Problem = nil, newProblem(tooLarge, "", fmt.Sprintf("an event may have %d bytes", h.limits.EventBytes))
 		}
+		longest = max(longest, len(l.text))
 		lines = append(lines, l)
+	}
+	if longest > parseAhead {
+		if k := held.takeParsed(int64(longest - parseAhead)); k != nil {
+			return nil, newProblem(k, "", "")
+		}
 	}
 	if len(lines) == 0 {
 		return nil, newProblem(malformed, "", "the batch has no events")
 	}
 	return lines, nil
+}
+
+// cut takes a chunk off the lines; nil when there are none.
+func cut(lines []line) (*chunk, []line) {
+	if len(lines) == 0 {
+		return nil, nil
+	}
+	n, text := 1, len(lines[0].text)
+	for n < min(len(lines), chunkLines) && text+len(lines[n].text) <= chunkBytes {
+		text += len(lines[n].text)
+		n++
+	}
+	return &chunk{lines: lines[:n]}, lines[n:]
 }

@@ -20,8 +20,10 @@ var gzipReaders sync.Pool // of *gzip.Reader
 // readBody reads a request's body, at most limit bytes of it both as sent and
 // decompressed. Every byte of the buffer is taken from held before it is
 // allocated: what a body claims to be costs nothing, a bomb costs limit at most,
-// and one that trickles in costs what has arrived.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, held *hold) ([]byte, *Problem) {
+// and one that trickles in costs what has arrived. With it is taken what the
+// events in it will weigh, of which no more than parsed bytes of text are there
+// at once: what was admitted and read is not refused for want of room.
+func readBody(w http.ResponseWriter, r *http.Request, limit, parsed int64, held *hold) ([]byte, *Problem) {
 	compressed, p := contentEncoding(r.Header)
 	if p != nil {
 		return nil, p
@@ -30,8 +32,12 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, held *hold) (
 	if size > limit {
 		return nil, bodyTooLarge(limit)
 	}
-	if k := held.room(max(size, firstRead)); k != nil {
+	if k := held.room(size + parsedCost*min(size, parsed)); k != nil {
 		return nil, newProblem(k, "", "")
+	}
+	first := int64(firstRead)
+	if size > 0 && !compressed {
+		first = min(first, size+1) // one more, for the end to be seen
 	}
 	var body io.Reader = http.MaxBytesReader(w, r.Body, limit)
 	if compressed {
@@ -48,8 +54,13 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, held *hold) (
 	var buf []byte
 	for {
 		if len(buf) == cap(buf) {
-			grown := min(max(2*int64(cap(buf)), firstRead), limit+1)
-			if k := held.take(grown - int64(cap(buf))); k != nil {
+			had := int64(cap(buf))
+			grown := min(max(2*had, first), limit+1)
+			k := held.take(grown - had)
+			if k == nil {
+				k = held.takeParsed(min(grown, parsed) - min(had, parsed))
+			}
+			if k != nil {
 				return nil, newProblem(k, "", "")
 			}
 			buf = append(make([]byte, 0, grown), buf...)

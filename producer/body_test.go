@@ -197,9 +197,10 @@ func TestSlowHeaders(t *testing.T) {
 // While a caller holds all that it may, further requests are refused before
 // their body is read; when it is done, they are taken again.
 func TestInFlightBytes(t *testing.T) {
+	const body = 9 * 64 << 10 // what holds one of 64 KiB, and the event that it will be
 	limits := producer.Limits{
 		EventBytes: 64 << 10, BatchBytes: 64 << 10, BatchLines: 10,
-		InFlightBytes: 256 << 10, CallerBytes: 128 << 10,
+		InFlightBytes: 4 * body, CallerBytes: 2 * body,
 	}
 	for _, tt := range []struct {
 		name   string
@@ -207,8 +208,8 @@ func TestInFlightBytes(t *testing.T) {
 		status int
 		typ    string
 	}{
-		{"one caller", 128 << 10, 429, "too-many-bytes-in-flight"},
-		{"all callers", 256 << 10, 503, "overloaded"},
+		{"one caller", 2 * body, 429, "too-many-bytes-in-flight"},
+		{"all callers", 4 * body, 503, "overloaded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			limits.CallerBytes = tt.caller
@@ -217,7 +218,7 @@ func TestInFlightBytes(t *testing.T) {
 			var open []net.Conn
 			var readers []*bufio.Reader
 			// Each holds 64 KiB of a body whose last bytes do not come yet.
-			for range tt.caller / (64 << 10) {
+			for range tt.caller / body {
 				conn, r := d.raw(t, head+fmt.Sprintf("Content-Length: %d\r\n\r\n%s", 60<<10, strings.Repeat(" ", 60<<10-len(text))))
 				open, readers = append(open, conn), append(readers, r)
 			}

@@ -2,9 +2,10 @@ package producer
 
 import "sync"
 
-// budget bounds the bytes of request bodies that are in memory at once, over
-// all callers and for each of them. Bytes are taken before they are allocated,
-// so an overload is answered instead of buffered.
+// budget bounds the bytes of request bodies, and of the events that are made of
+// them, that are in memory at once, over all callers and for each of them. Bytes
+// are taken before they are allocated, so an overload is answered instead of
+// buffered.
 type budget struct {
 	max, perCaller int64
 
@@ -22,6 +23,7 @@ type hold struct {
 	budget *budget
 	caller string
 	n      int64
+	parsed int64 // part of n: for the events that are made of the body
 }
 
 func (b *budget) hold(caller string) *hold { return &hold{budget: b, caller: caller} }
@@ -59,16 +61,33 @@ func (h *hold) take(n int64) *problemKind {
 	return nil
 }
 
+// takeParsed takes what the events made of n bytes of JSON weigh.
+func (h *hold) takeParsed(n int64) *problemKind {
+	if k := h.take(parsedCost * n); k != nil {
+		return k
+	}
+	h.parsed += parsedCost * n
+	return nil
+}
+
+// published gives back what takeParsed took: the events are encoded by now.
+func (h *hold) published() {
+	h.give(h.parsed)
+	h.parsed = 0
+}
+
 // release gives everything back. It may be called again.
-func (h *hold) release() {
+func (h *hold) release() { h.give(h.n) }
+
+func (h *hold) give(n int64) {
 	b := h.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.used -= h.n
-	if b.callers[h.caller] -= h.n; b.callers[h.caller] <= 0 {
+	b.used -= n
+	if b.callers[h.caller] -= n; b.callers[h.caller] <= 0 {
 		delete(b.callers, h.caller)
 	}
-	h.n = 0
+	h.n -= n
 }
 
 func (b *budget) bytes() int64 {

@@ -164,7 +164,7 @@ func (c *ingest) register(f *service.Flags) {
 	f.IntVar(&c.limits.EventBytes, "max-event-bytes", d.EventBytes, "largest event, in `bytes` of JSON")
 	f.Int64Var(&c.limits.BatchBytes, "max-batch-bytes", d.BatchBytes, "largest batch, in `bytes`, also when decompressed")
 	f.IntVar(&c.limits.BatchLines, "max-batch-lines", d.BatchLines, "most `events` in a batch")
-	f.Int64Var(&c.limits.InFlightBytes, "max-in-flight-bytes", d.InFlightBytes, "`bytes` of bodies in memory before callers are refused")
+	f.Int64Var(&c.limits.InFlightBytes, "max-in-flight-bytes", d.InFlightBytes, "`bytes` of bodies, and of the events that are made of them, in memory before callers are refused")
 	f.Int64Var(&c.limits.CallerBytes, "max-caller-bytes", 0, "the same of one address, in `bytes`; 0 is half of all")
 	f.IntVar(&c.limits.Connections, "max-connections", d.Connections, "`connections` open at once")
 	f.DurationVar(&c.limits.ReadTimeout, "read-timeout", d.ReadTimeout, "`time` for a whole request to arrive")

@@ -25,6 +25,6 @@
 //	firehose_http_requests_total{route,code}     answered requests
 //	firehose_http_request_seconds{route}         from the first header to the answer
 //	firehose_http_events_total{result}           events by what became of them
-//	firehose_http_in_flight_bytes                bodies held in memory now
+//	firehose_http_in_flight_bytes                bodies, and their events, in memory now
 //	firehose_http_shed_total{reason}             refused before their body was read
 package producer

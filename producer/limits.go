@@ -11,7 +11,7 @@ type Limits struct {
 	EventBytes    int           // JSON of one event's data; default 1 MiB
 	BatchBytes    int64         // body of a batch, sent and decompressed; default 16 MiB
 	BatchLines    int           // events in a batch; default 10,000
-	InFlightBytes int64         // bodies in memory at once, all callers; default 128 MiB
+	InFlightBytes int64         // bodies and their events in memory at once, all callers; default 128 MiB
 	CallerBytes   int64         // the same of one address; default half of InFlightBytes
 	Connections   int           // open at once; default 4,096
 	HeaderTimeout time.Duration // for the headers of a request; default 5 s
@@ -27,6 +27,16 @@ const attributeRoom = 16 << 10
 // lineCost is what a line of a batch costs beside its text: what is remembered
 // of it, and its answer.
 const lineCost = 512
+
+// parsedCost is what a parsed event weighs, as a multiple of its JSON. The shop's
+// weigh 1 to 6.6 times as much: most of it is maps with a value in a box of its
+// own for each field.
+const parsedCost = 8
+
+// parseAhead is the text whose events a pipeline holds parsed and not yet
+// published, but for a line that is longer by itself: enough for a few
+// processors, while they are encoded on one.
+const parseAhead = 64 << 10
 
 // withDefaults fills in what is zero.
 func (l Limits) withDefaults() Limits {
@@ -76,8 +86,10 @@ func (l Limits) validate() error {
 		}
 	}
 	// A body that is admitted must fit, or it could never be sent.
-	batch := l.BatchBytes + int64(l.BatchLines)*lineCost
-	switch need := max(batch, int64(l.EventBytes)+attributeRoom) + 1; {
+	event := int64(l.EventBytes) + attributeRoom + 1
+	batch := l.BatchBytes + 1
+	batch += parsedCost*min(batch, max(parseAhead, event)) + int64(l.BatchLines)*lineCost
+	switch need := max(batch, event+parsedCost*event); {
 	case l.CallerBytes > l.InFlightBytes:
 		return fmt.Errorf("max-caller-bytes: %d is more than the %d of max-in-flight-bytes", l.CallerBytes, l.InFlightBytes)
 	case l.CallerBytes < need:

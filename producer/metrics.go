@@ -36,7 +36,7 @@ var (
 	}
 	httpInFlight = metric.Definition{
 		Name: "firehose_http_in_flight_bytes", Kind: metric.Gauge, Unit: "bytes",
-		Help: "Bytes of request bodies in memory.",
+		Help: "Bytes of request bodies, and of the events that are made of them, in memory.",
 	}
 )
 

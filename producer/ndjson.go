@@ -8,9 +8,6 @@ import (
 	"io"
 )
 
-// chunkBytes is the text after which a chunk is passed on, full or not.
-const chunkBytes = 256 << 10
-
 // lineReader cuts NDJSON into chunks of lines. A line that is too long becomes a
 // problem and the next one is read: its length costs no memory.
 type lineReader struct {

@@ -10,17 +10,20 @@ import (
 	"firehose/internal/publish"
 )
 
-// chunkLines is how many lines go through the pipeline together: enough that
-// handing them on costs nothing per line, few enough that an answer does not
-// wait for its neighbours.
-const chunkLines = 64
+// chunkLines and chunkBytes are how many lines, and how much text, go through the
+// pipeline together: enough that handing them on costs nothing per line, few
+// enough that an answer does not wait for its neighbours.
+const (
+	chunkLines = 64
+	chunkBytes = 16 << 10
+)
 
 // line is one event of an NDJSON input.
 type line struct {
 	number int
 	text   []byte // owned by the chunk until its answer is written
 	answer Answer
-	event  *publish.Event // nil when it was refused
+	event  *publish.Event // nil when it was refused; without data once it is published
 }
 
 // chunk is some consecutive lines.
@@ -30,17 +33,30 @@ type chunk struct {
 	open   sync.WaitGroup // lines whose outcome is not known yet
 }
 
+// size is how many bytes of text the chunk has.
+func (c *chunk) size() int64 {
+	n := 0
+	for i := range c.lines {
+		n += len(c.lines[i].text)
+	}
+	return int64(n)
+}
+
 // pipeline takes lines to answers:
 //
 //	next ─→ parse (in parallel) ─→ publish (in order) ─→ sink (in order)
 //
 // Events are published in the order of their lines, so that two of one key keep
 // theirs; while the outcomes of some are awaited the next ones are parsed and
-// sent. The lines between next and sink are bounded by depth chunks.
+// sent. A parsed event is several times its text: no more than parseAhead lie
+// before the publisher, which has encoded an event when it has taken it, and its
+// data is let go then.
 type pipeline struct {
 	intake    *intake
-	publisher *publish.Publisher
-	depth     int
+	publisher Publisher
+	events    *bound // events between next and sink
+	text      *bound // bytes of their lines; nil when they are there anyway
+	published func() // called when the publisher has all; may be nil
 }
 
 // run moves chunks until next returns nil or an error, and gives each to sink
@@ -53,8 +69,10 @@ func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink fu
 	defer cancel()
 	workers := runtime.GOMAXPROCS(0)
 	parse := make(chan *chunk, workers)
-	publishing := make(chan *chunk, p.depth)
-	answering := make(chan *chunk, p.depth)
+	publishing := make(chan *chunk, workers)
+	answering := make(chan *chunk, p.events.max) // never full: a chunk has an event at least
+	ahead := newBound(parseAhead)
+	waiting := context.WithoutCancel(ctx) // there is room when outcomes come, and they always do
 
 	g.Go(func() error {
 		defer close(parse)
@@ -68,6 +86,9 @@ func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink fu
 				return err
 			}
 			c.parsed = make(chan struct{})
+			p.events.take(waiting, int64(len(c.lines)))
+			p.text.take(waiting, c.size())
+			ahead.take(waiting, c.size())
 			parse <- c
 			publishing <- c
 		}
@@ -85,7 +106,11 @@ func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink fu
 		for c := range publishing {
 			<-c.parsed
 			p.publish(ctx, c)
+			ahead.give(c.size())
 			answering <- c
+		}
+		if p.published != nil {
+			p.published()
 		}
 		return nil
 	})
@@ -93,12 +118,15 @@ func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink fu
 		var failed error
 		for c := range answering {
 			c.open.Wait()
-			if failed != nil {
-				continue
+			events, text := int64(len(c.lines)), c.size()
+			if failed == nil {
+				if failed = sink(c); failed != nil {
+					cancel() // the reader stops; what was published is waited for
+				}
 			}
-			if failed = sink(c); failed != nil {
-				cancel() // the reader stops; what was published is waited for
-			}
+			clear(c.lines) // a batch keeps all of its lines until it is answered
+			p.events.give(events)
+			p.text.give(text)
 		}
 		return failed
 	})
@@ -133,5 +161,6 @@ func (p *pipeline) publish(ctx context.Context, c *chunk) {
 			defer c.open.Done()
 			l.answer.Receipt, l.answer.Problem = receipt, outcomeProblem(err, l.answer.ID)
 		})
+		l.event.Data = nil
 	}
 }

@@ -12,21 +12,24 @@ import (
 	"firehose/schemas"
 )
 
-// sendDepth is how many chunks Send has between parsing and answer: the events
-// whose outcomes it awaits at once.
-const sendDepth = 256
+// sendEvents and sendBytes bound the lines that Send holds between reading and
+// answer: the events whose outcomes it awaits at once, and their text.
+const (
+	sendEvents = 8192
+	sendBytes  = 4 << 20
+)
 
 // SendConfig says what Send works with.
 type SendConfig struct {
-	Publisher *publish.Publisher // required
-	Set       *schemas.Set       // required
-	Out       io.Writer          // one answer per event, in input order; required
-	Refused   io.Writer          // lines to mend and send again; nil for none
-	Progress  io.Writer          // a line that is written over and over; nil for none
-	Log       *slog.Logger       // default slog.Default()
-	MaxEvent  int                // bytes of one event's data; default 1 MiB
-	Attempts  int                // of an event that was not acknowledged for no fault of its own; default 5
-	Backoff   time.Duration      // between attempts, doubled each time; default 200 ms
+	Publisher Publisher     // required
+	Set       *schemas.Set  // required
+	Out       io.Writer     // one answer per event, in input order; required
+	Refused   io.Writer     // lines to mend and send again; nil for none
+	Progress  io.Writer     // a line that is written over and over; nil for none
+	Log       *slog.Logger  // default slog.Default()
+	MaxEvent  int           // bytes of one event's data; default 1 MiB
+	Attempts  int           // of an event that was not acknowledged for no fault of its own; default 5
+	Backoff   time.Duration // between attempts, doubled each time; default 200 ms
 }
 
 // Input is one source of NDJSON.
@@ -74,7 +77,8 @@ func Send(ctx context.Context, cfg SendConfig, inputs ...Input) (Sent, error) {
 	}
 	s := &sender{cfg: cfg, progress: newProgress(cfg.Progress)}
 	in := &intake{set: cfg.Set, maxEvent: cfg.MaxEvent, log: cfg.Log}
-	pipe := &pipeline{intake: in, publisher: cfg.Publisher, depth: sendDepth}
+	s.intake = in
+	pipe := &pipeline{intake: in, publisher: cfg.Publisher, events: newBound(sendEvents), text: newBound(sendBytes)}
 
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
@@ -149,6 +153,7 @@ func read(ctx context.Context, inputs []Input, maxLine int) <-chan readChunk {
 
 type sender struct {
 	cfg      SendConfig
+	intake   *intake
 	sent     Sent
 	progress *progress
 	out      []byte // reused
@@ -222,6 +227,13 @@ func (s *sender) again(ctx context.Context, c *chunk) error {
 		}
 		wait *= 2
 		for _, l := range left {
+			// The data was let go. All else stays as it was first sent, the
+			// time that the publisher gave it, too.
+			e, p := s.intake.line(l.text)
+			if p != nil {
+				return fmt.Errorf("line %d, read again: %s", l.number, p.Title) // it was good before
+			}
+			l.event.Data = e.Data
 			wasUnknown := l.answer.Problem.Unknown()
 			c.open.Add(1)
 			s.cfg.Publisher.Publish(context.WithoutCancel(ctx), l.event, func(receipt publish.Receipt, err error) {
@@ -232,6 +244,7 @@ func (s *sender) again(ctx context.Context, c *chunk) error {
 				}
 				l.answer.Receipt, l.answer.Problem = receipt, p
 			})
+			l.event.Data = nil
 		}
 		c.open.Wait()
 	}

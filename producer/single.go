@@ -56,7 +56,7 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request, eventType string
 	if structured {
 		limit += attributeRoom
 	}
-	body, p := readBody(w, r, limit, held)
+	body, p := readBody(w, r, limit, limit+1, held)
 	if p != nil {
 		return a.ID, none, p
 	}
@@ -86,7 +86,7 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request, eventType string
 	if p != nil {
 		return p.ID, none, p
 	}
-	receipt, p := h.publish(r.Context(), e)
+	receipt, p := h.publish(r.Context(), e, held)
 	return e.ID, receipt, p
 }
 
@@ -97,7 +97,7 @@ func (h *Handler) knows(eventType string) bool {
 
 // publish sends one event and waits for its outcome, which always comes. A
 // caller that hangs up does not cancel it: the event is on its way.
-func (h *Handler) publish(ctx context.Context, e *publish.Event) (publish.Receipt, *Problem) {
+func (h *Handler) publish(ctx context.Context, e *publish.Event, held *hold) (publish.Receipt, *Problem) {
 	type outcome struct {
 		receipt publish.Receipt
 		err     error
@@ -106,6 +106,8 @@ func (h *Handler) publish(ctx context.Context, e *publish.Event) (publish.Receip
 	err := h.publisher.TryPublish(context.WithoutCancel(ctx), e, func(receipt publish.Receipt, err error) {
 		done <- outcome{receipt, err}
 	})
+	e.Data = nil // it is encoded, and the outcome may take a while
+	held.published()
 	if errors.Is(err, publish.ErrFull) {
 		return publish.Receipt{}, newProblem(overloaded, "", "")
 	}
