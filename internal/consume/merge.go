@@ -3,7 +3,6 @@ package consume
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +28,7 @@ type merged struct {
 type merger struct {
 	merged
 	known  store.Known
-	seen   map[store.EventKey]store.Hash
+	seen   seen
 	images map[store.EntityKey]*entity
 	tables map[string]*rows // by the table's name
 }
@@ -60,7 +59,7 @@ type cell struct {
 func newMerger() *merger {
 	return &merger{
 		merged: merged{batch: &store.Batch{}},
-		seen:   map[store.EventKey]store.Hash{},
+		seen:   seen{brought: map[store.EventKey]broughtID{}},
 		images: map[store.EntityKey]*entity{},
 		tables: map[string]*rows{},
 	}
@@ -71,13 +70,16 @@ func newMerger() *merger {
 // and the error says so, that it may be set aside first.
 func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
 	m := newMerger()
-	want := lookup(claims)
-	if len(want.Seen)+len(want.Images) > 0 {
+	for i, want := range lookups(claims) {
 		known, err := e.store.Lookup(ctx, want)
 		if err != nil {
 			return nil, fmt.Errorf("look up: %w", err)
 		}
-		m.known = known
+		if i == 0 {
+			m.known = known
+		} else {
+			m.seen.know(want.Seen, known.Seen)
+		}
 	}
 	unusable := false
 	for _, c := range claims {
@@ -108,45 +110,6 @@ func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
 	return &m.merged, nil
 }
 
-// lookup lists what the claims' events depend on.
-func lookup(claims []*claim) *store.Lookup {
-	l := &store.Lookup{}
-	asked := map[store.EntityKey]bool{}
-	for _, c := range claims {
-		for _, ev := range c.events {
-			switch {
-			case ev.control || ev.failure != nil:
-			case c.p.handler.NeedBefore:
-				k := store.EntityKey{Topic: ev.From.Topic, Key: ev.Key}
-				if !asked[k] {
-					asked[k] = true
-					l.Images = append(l.Images, k)
-				}
-			case adds(ev):
-				l.Seen = append(l.Seen, ev.seen)
-			}
-		}
-	}
-	return l
-}
-
-// adds reports whether applying a fact twice would show: only a counter does not
-// know what it has counted.
-func adds(ev *Event) bool {
-	return slices.ContainsFunc(ev.ops, func(o op) bool { return o.kind == opAdd })
-}
-
-func seenOf(h *Handler, ev *Event) store.Seen {
-	sum := sha256.Sum256(ev.Body)
-	s := store.Seen{
-		EventKey: store.EventKey{Source: ev.Source, ID: ev.ID},
-		Time:     ev.Timestamp,
-		Horizon:  h.Topic.Dedup,
-	}
-	copy(s.Hash[:], sum[:])
-	return s
-}
-
 // add merges one event.
 func (m *merger) add(ctx context.Context, h *Handler, ev *Event) error {
 	if ev.control {
@@ -168,27 +131,6 @@ func (m *merger) add(ctx context.Context, h *Handler, ev *Event) error {
 		}
 	}
 	return m.put(ev, ev.ops)
-}
-
-// first reports whether a fact's ID is new. Another body under a known ID is a
-// conflict that the first one wins.
-func (m *merger) first(ev *Event) bool {
-	s := ev.seen
-	hash, ok := m.known.Seen[s.EventKey]
-	if !ok {
-		hash, ok = m.seen[s.EventKey]
-	}
-	if !ok {
-		m.seen[s.EventKey] = s.Hash
-		m.batch.Seen = append(m.batch.Seen, s)
-		return true
-	}
-	if hash == s.Hash {
-		m.duplicate++
-		return false
-	}
-	m.lose(ev, policySeen, outcomeKept, ev.Stamp(), conflict.Stamp{EventID: ev.ID}, ev.Body)
-	return false
 }
 
 // change merges an event of an entity whose projection sees what it replaces.
