@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -158,5 +159,42 @@ func TestBatchLimits(t *testing.T) {
 	got := results(t, a.body)
 	if a.status != 207 || len(got) != 3 || got[0].Status != 0 || got[1].Status != 413 || got[2].Status != 413 {
 		t.Errorf("got %d %s, want the first line acknowledged, the others 413", a.status, a.body)
+	}
+}
+
+// A batch that is not handed to the broker in its time is answered all the same,
+// each line of it, by its ID: what was not published is refused.
+func TestBatchOutOfTime(t *testing.T) {
+	b := startBackend(t, backendConfig{maxRecords: 2, timeout: time.Second})
+	d := openDoor(t, b, producer.Limits{BatchTimeout: 50 * time.Millisecond})
+	if a := d.postID(t, "e-0"); a.status != 200 {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	b.silenceProduce()
+	const lines = 5000
+	var body strings.Builder
+	for i := range lines {
+		fmt.Fprintln(&body, movementLine(fmt.Sprintf("m-%d", i), "s-1"))
+	}
+	a := d.batch(t, body.String())
+	got := results(t, a.body)
+	if len(got) != lines {
+		t.Fatalf("%d answers for %d lines, status %d", len(got), lines, a.status)
+	}
+	unknown := 0
+	for i, r := range got {
+		switch r.Type {
+		case "/problems/outcome-unknown":
+			unknown++
+		case "/problems/overloaded":
+		default:
+			t.Fatalf("line %d: %+v, want it unknown or refused", i+1, r)
+		}
+		if r.Line != i+1 || r.ID != fmt.Sprintf("m-%d", i) {
+			t.Fatalf("answer %d is of line %d, event %q", i, r.Line, r.ID)
+		}
+	}
+	if unknown != 2 || a.status != http.StatusGatewayTimeout {
+		t.Errorf("status %d with %d unknown, want 504 and the 2 that found room", a.status, unknown)
 	}
 }

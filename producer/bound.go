@@ -21,6 +21,12 @@ func (b *bound) take(ctx context.Context, n int64) bool {
 	return b == nil || b.sem.Acquire(ctx, min(n, b.max)) == nil
 }
 
+// part is a part of a bound.
+type part struct {
+	of *bound
+	n  int64
+}
+
 // give gives back what take took.
 func (b *bound) give(n int64) {
 	if b != nil {

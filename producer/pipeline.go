@@ -29,8 +29,27 @@ type line struct {
 // chunk is some consecutive lines.
 type chunk struct {
 	lines  []line
+	parts  []part         // what it holds of the pipeline's bounds until it is answered
+	late   bool           // found no room in time: its lines are refused
 	parsed chan struct{}  // closed when every line has an event or a problem
 	open   sync.WaitGroup // lines whose outcome is not known yet
+}
+
+// take waits for a part of a bound and reports whether the chunk has it.
+func (c *chunk) take(ctx context.Context, of *bound, n int64) bool {
+	if !of.take(ctx, n) {
+		return false
+	}
+	c.parts = append(c.parts, part{of, n})
+	return true
+}
+
+// giveBack gives the chunk's parts back.
+func (c *chunk) giveBack() {
+	for _, p := range c.parts {
+		p.of.give(p.n)
+	}
+	c.parts = nil
 }
 
 // size is how many bytes of text the chunk has.
@@ -61,18 +80,17 @@ type pipeline struct {
 
 // run moves chunks until next returns nil or an error, and gives each to sink
 // when all its outcomes are known. What next has returned is finished, also when
-// next then fails. ctx bounds the waiting for room in the publisher; outcomes
-// always come.
+// next then fails. ctx bounds the waiting for room, here and in the publisher: what
+// found none by then is refused. Outcomes always come.
 func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink func(*chunk) error) error {
 	var g errgroup.Group
-	reading, cancel := context.WithCancel(ctx)
+	reading, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	workers := runtime.GOMAXPROCS(0)
 	parse := make(chan *chunk, workers)
 	publishing := make(chan *chunk, workers)
 	answering := make(chan *chunk, p.events.max) // never full: a chunk has an event at least
 	ahead := newBound(parseAhead)
-	waiting := context.WithoutCancel(ctx) // there is room when outcomes come, and they always do
 
 	g.Go(func() error {
 		defer close(parse)
@@ -86,9 +104,7 @@ func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink fu
 				return err
 			}
 			c.parsed = make(chan struct{})
-			p.events.take(waiting, int64(len(c.lines)))
-			p.text.take(waiting, c.size())
-			ahead.take(waiting, c.size())
+			c.late = !c.take(ctx, p.events, int64(len(c.lines))) || !c.take(ctx, p.text, c.size()) || !ahead.take(ctx, c.size())
 			parse <- c
 			publishing <- c
 		}
@@ -105,8 +121,10 @@ func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink fu
 		defer close(answering)
 		for c := range publishing {
 			<-c.parsed
-			p.publish(ctx, c)
-			ahead.give(c.size())
+			if !c.late {
+				p.publish(ctx, c)
+				ahead.give(c.size())
+			}
 			answering <- c
 		}
 		if p.published != nil {
@@ -118,15 +136,13 @@ func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink fu
 		var failed error
 		for c := range answering {
 			c.open.Wait()
-			events, text := int64(len(c.lines)), c.size()
 			if failed == nil {
 				if failed = sink(c); failed != nil {
 					cancel() // the reader stops; what was published is waited for
 				}
 			}
 			clear(c.lines) // a batch keeps all of its lines until it is answered
-			p.events.give(events)
-			p.text.give(text)
+			c.giveBack()
 		}
 		return failed
 	})
@@ -146,6 +162,9 @@ func (p *pipeline) parse(c *chunk) {
 			l.answer.ID = l.event.ID
 		} else {
 			l.answer.ID = l.answer.Problem.ID
+		}
+		if c.late && l.event != nil { // read for its ID alone
+			l.event, l.answer.Problem = nil, newProblem(overloaded, "", "")
 		}
 	}
 }
