@@ -91,7 +91,9 @@ func (h *Handler) readTombstone(e *Event) error {
 }
 
 func (h *Handler) readValue(ctx context.Context, r *kgo.Record, e *Event) error {
-	f, err := codec.ParseFrame(r.Value, header(r, codec.SchemaIDHeader))
+	schema := header(r, codec.SchemaIDHeader)
+	e.headed = schema != nil
+	f, err := codec.ParseFrame(r.Value, schema)
 	if err == nil {
 		e.Value, err = h.Decode(ctx, f)
 	}

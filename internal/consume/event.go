@@ -27,6 +27,7 @@ type Event struct {
 	Body        []byte
 
 	control bool       // a transaction marker: it only takes an offset
+	headed  bool       // its schema is in a header of the record
 	failure error      // a *Failure once the record is known to be unusable
 	aside   bool       // its dead letter is acknowledged
 	settled bool       // the image of its entity has decided for it: see store.Row
@@ -107,13 +108,10 @@ func (e *Event) next() int64 { return e.From.Offset + 1 }
 // image returns the value with its schema in front, whichever way the record
 // carried it.
 func (e *Event) image() []byte {
-	if e.Deleted || e.record == nil {
+	if !e.headed || e.Deleted {
 		return e.Body
 	}
 	h := header(e.record, codec.SchemaIDHeader)
-	if h == nil {
-		return e.Body
-	}
 	return append(append(make([]byte, 0, len(h)+len(e.Body)), h...), e.Body...)
 }
 

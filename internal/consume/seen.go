@@ -152,7 +152,7 @@ func (m *merger) first(ev *Event) bool {
 		m.duplicate++
 		return false
 	}
-	m.lose(ev, policySeen, outcomeKept, ev.Stamp(), conflict.Stamp{EventID: ev.ID}, ev.Body)
+	m.lose(ev, policySeen, outcomeKept, ev.Stamp(), conflict.Stamp{EventID: ev.ID}, ev.image())
 	return false
 }
 

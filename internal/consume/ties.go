@@ -29,7 +29,7 @@ func rowOf(t *store.Table, ev *Event, o *op) store.Row {
 		Key: o.key, Values: widen(t, o), Stamp: ev.Stamp(), Deleted: o.kind == opRemove, Settled: ev.settled, From: ev.From,
 	}
 	if o.body {
-		row.Body = ev.Body
+		row.Body = ev.image()
 		if row.Body == nil {
 			row.Body = []byte{}
 		}
@@ -84,7 +84,7 @@ func lastOf(ops []op) *op {
 
 // loseRow records the loser of two rows, which loser was an event of.
 func (m *merger) loseRow(ev *Event, outcome string, loser, winner *store.Row) {
-	m.lose(ev, policyNewest, outcome, loser.Stamp, winner.Stamp, ev.Body)
+	m.lose(ev, policyNewest, outcome, loser.Stamp, winner.Stamp, ev.image())
 	m.batch.Conflicts[len(m.batch.Conflicts)-1].Row = store.HashRow(loser)
 }
 

@@ -114,6 +114,48 @@ func TestSchemaInAHeaderIsNoOtherBody(t *testing.T) {
 	b.wantQuery(0, "SELECT count(*) FROM firehose_dead_letters")
 }
 
+// A conflict keeps what it takes to decode the loser: a schema that travels in a
+// header is put in front of it.
+func TestConflictKeepsTheSchemaOfAHeader(t *testing.T) {
+	for _, batches := range []int{1, 2} {
+		for name, two := range map[string]func(b *bank) [2]*kgo.Record{
+			"rows": func(b *bank) [2]*kgo.Record {
+				one := func(limit int64) *kgo.Record {
+					v := int64(1)
+					return b.record("bank.accounts", 0, "same", "a", &account{ID: "a", Version: v, Limit: limit}, &v)
+				}
+				return [2]*kgo.Record{one(300), one(70)}
+			},
+			"facts": func(b *bank) [2]*kgo.Record {
+				return [2]*kgo.Record{b.entry("same", "a", 1, 0), b.entry("same", "a", 2, 0)}
+			},
+		} {
+			t.Run(fmt.Sprintf("%s/%d", name, batches), func(t *testing.T) {
+				b := newBank(t)
+				records := two(b)
+				want := fmt.Sprintf("%X", records[1].Value)
+				for _, r := range records {
+					r.Headers = append(r.Headers, kgo.RecordHeader{Key: codec.SchemaIDHeader, Value: r.Value[:5]})
+					r.Value = r.Value[5:]
+				}
+				if batches == 2 {
+					b.start(b.store, asRows)
+					b.produce(records[0])
+					b.caughtUp()
+					b.produce(records[1])
+				} else {
+					b.produce(records[:]...)
+					b.start(b.store, asRows)
+				}
+				b.caughtUp()
+				if got := b.texts("SELECT hex(body) FROM conflicts"); !slices.Equal(got, []string{want}) {
+					t.Errorf("bodies: got %s, want %s", got, want)
+				}
+			})
+		}
+	}
+}
+
 // The tables are a pure function of the set of events, also where one stamp has
 // several bodies.
 func TestFoldIsAFunctionOfTheSet(t *testing.T) {
