@@ -29,17 +29,21 @@ const (
 type TopicChange struct {
 	Topic string     `json:"topic"`
 	Kind  ChangeKind `json:"kind"`
-	Key   string     `json:"key,omitempty"` // a configuration's name, or "partitions"
+	Key   string     `json:"key,omitempty"` // a configuration's name, "partitions" or "replication"
 	From  string     `json:"from,omitempty"`
 	To    string     `json:"to,omitempty"`
 }
 
 // ApplyTopics creates the topics that are missing and sets what is configured
 // otherwise than declared. It is idempotent, several may do it at once, and it
-// never destroys: another partition count is reported and left, since adding
-// partitions moves keys, and a higher message limit is left as it is. When it
-// returns, the topics can be read and written: a cluster answers that a topic is
-// created a moment before its brokers know of it.
+// never destroys: another number of partitions or copies is reported and left,
+// since adding partitions moves keys and copies take disk and network, and a
+// message limit or a number of in-sync replicas that is higher is left as it is.
+// Where three brokers or more hold a topic, declared so or not, two have to have
+// a record before it is acknowledged; where fewer do it is not asked for, for
+// nobody could write while one of them is away. When it returns, the topics can
+// be read and written: a cluster answers that a topic is created a moment before
+// its brokers know of it.
 func ApplyTopics(ctx context.Context, client *kgo.Client, topics []Topic) ([]TopicChange, error) {
 	var changes []TopicChange
 	for _, t := range topics {
@@ -87,45 +91,101 @@ func awaitTopic(ctx context.Context, client *kgo.Client, name string) error {
 
 func applyTopic(ctx context.Context, client *kgo.Client, t Topic) ([]TopicChange, error) {
 	admin := kadm.NewClient(client)
-	configs := make(map[string]*string, len(t.Configs))
-	for k, v := range t.Configs {
-		configs[k] = &v
-	}
-	resp, err := admin.CreateTopic(ctx, t.Partitions, t.Replication, configs, t.Name)
-	switch {
-	case err == nil:
-		return []TopicChange{{Topic: t.Name, Kind: Created, Key: "partitions", To: strconv.Itoa(int(t.Partitions))}}, nil
-	case !errors.Is(err, kerr.TopicAlreadyExists):
-		if resp.ErrMessage != "" {
-			err = fmt.Errorf("%w: %s", err, resp.ErrMessage)
-		}
-		return nil, fmt.Errorf("create: %w", err)
+	copies, err := copiesOf(ctx, admin, t)
+	if err == nil {
+		err = create(ctx, admin, t.heldBy(copies))
 	}
 	var changes []TopicChange
-	found, err := admin.ListTopicsWithInternal(ctx, t.Name)
+	switch {
+	case err == nil:
+		changes = append(changes, TopicChange{Topic: t.Name, Kind: Created, Key: "partitions", To: strconv.Itoa(int(t.Partitions))})
+		if copies > 0 {
+			return changes, nil
+		}
+	case !errors.Is(err, kerr.TopicAlreadyExists):
+		return nil, fmt.Errorf("create: %w", err)
+	}
+	found, err := describe(ctx, client, t.Name)
 	if err != nil {
-		return nil, fmt.Errorf("describe: %w", err)
+		return changes, fmt.Errorf("describe: %w", err)
 	}
-	if errors.Is(found[t.Name].Err, kerr.UnknownTopicOrPartition) {
-		// Somebody else has created it just now.
-		if err := awaitTopic(ctx, client, t.Name); err != nil {
-			return nil, err
-		}
-		if found, err = admin.ListTopicsWithInternal(ctx, t.Name); err != nil {
-			return nil, fmt.Errorf("describe: %w", err)
-		}
+	if n := len(found.Partitions); n != int(t.Partitions) {
+		changes = append(changes, differs(t.Name, "partitions", n, int(t.Partitions)))
 	}
-	if err := found[t.Name].Err; err != nil {
-		return nil, fmt.Errorf("describe: %w", err)
+	least := leastCopies(found)
+	if t.Replication > 0 && least != int(t.Replication) {
+		changes = append(changes, differs(t.Name, "replication", least, int(t.Replication)))
 	}
-	if n := len(found[t.Name].Partitions); n != int(t.Partitions) {
-		changes = append(changes, TopicChange{
-			Topic: t.Name, Kind: Differs, Key: "partitions",
-			From: strconv.Itoa(n), To: strconv.Itoa(int(t.Partitions)),
-		})
-	}
-	configured, err := applyConfigs(ctx, admin, t)
+	configured, err := applyConfigs(ctx, admin, t.heldBy(least))
 	return append(changes, configured...), err
+}
+
+func differs(topic, key string, found, declared int) TopicChange {
+	return TopicChange{Topic: topic, Kind: Differs, Key: key, From: strconv.Itoa(found), To: strconv.Itoa(declared)}
+}
+
+// copiesOf returns how many brokers will hold the topic, 0 when that cannot be
+// known yet: the cluster decides, and brokers before 2.4 do not tell.
+func copiesOf(ctx context.Context, admin *kadm.Client, t Topic) (int, error) {
+	if t.Replication > 0 {
+		return int(t.Replication), nil
+	}
+	answers, err := admin.ValidateCreateTopics(ctx, t.Partitions, t.Replication, values(t.Configs), t.Name)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := answers.On(t.Name, nil)
+	return max(int(answer.ReplicationFactor), 0), refusal(answer, cmp.Or(err, answer.Err))
+}
+
+func create(ctx context.Context, admin *kadm.Client, t Topic) error {
+	answer, err := admin.CreateTopic(ctx, t.Partitions, t.Replication, values(t.Configs), t.Name)
+	return refusal(answer, err)
+}
+
+func values(configs map[string]string) map[string]*string {
+	out := make(map[string]*string, len(configs))
+	for k, v := range configs {
+		out[k] = &v
+	}
+	return out
+}
+
+// refusal is err with the broker's own words.
+func refusal(answer kadm.CreateTopicResponse, err error) error {
+	if err != nil && answer.ErrMessage != "" {
+		return fmt.Errorf("%w: %s", err, answer.ErrMessage)
+	}
+	return err
+}
+
+// describe returns a topic that exists, which this moment's brokers may not know.
+func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicDetail, error) {
+	admin := kadm.NewClient(client)
+	found, err := admin.ListTopicsWithInternal(ctx, name)
+	if err != nil {
+		return kadm.TopicDetail{}, err
+	}
+	if errors.Is(found[name].Err, kerr.UnknownTopicOrPartition) {
+		if err := awaitTopic(ctx, client, name); err != nil {
+			return kadm.TopicDetail{}, err
+		}
+		if found, err = admin.ListTopicsWithInternal(ctx, name); err != nil {
+			return kadm.TopicDetail{}, err
+		}
+	}
+	return found[name], found[name].Err
+}
+
+// leastCopies is how many brokers hold the partition that the fewest hold.
+func leastCopies(t kadm.TopicDetail) int {
+	least := 0
+	for _, p := range t.Partitions {
+		if n := len(p.Replicas); least == 0 || n < least {
+			least = n
+		}
+	}
+	return least
 }
 
 func applyConfigs(ctx context.Context, admin *kadm.Client, t Topic) ([]TopicChange, error) {
@@ -145,7 +205,7 @@ func applyConfigs(ctx context.Context, admin *kadm.Client, t Topic) ([]TopicChan
 	var alter []kadm.AlterConfig
 	for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
 		want := t.Configs[key]
-		if have[key] == want || key == "max.message.bytes" && larger(have[key], want) {
+		if have[key] == want || (key == maxMessage || key == minInSync) && larger(have[key], want) {
 			continue
 		}
 		changes = append(changes, TopicChange{Topic: t.Name, Kind: Configured, Key: key, From: have[key], To: want})

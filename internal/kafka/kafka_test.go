@@ -102,15 +102,15 @@ func TestEventTopic(t *testing.T) {
 	}{
 		{
 			"entity of one origin", schemas.Contract{Kind: schemas.Entity, Origins: schemas.One}, 1,
-			map[string]string{"cleanup.policy": "compact", "retention.ms": "-1", "max.message.bytes": "1048588"},
+			map[string]string{"cleanup.policy": "compact", "retention.ms": "-1", "max.message.bytes": "1048588", "unclean.leader.election.enable": "false"},
 		},
 		{
 			"entity of many origins", schemas.Contract{Kind: schemas.Entity, Origins: schemas.Many}, 1,
-			map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1048588"},
+			map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1048588", "unclean.leader.election.enable": "false"},
 		},
 		{
 			"fact, replicated", schemas.Contract{Kind: schemas.Fact, Origins: schemas.One}, 3,
-			map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1048588", "min.insync.replicas": "2"},
+			map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1048588", "unclean.leader.election.enable": "false", "min.insync.replicas": "2"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,6 +130,7 @@ func TestDeadLetterTopic(t *testing.T) {
 		Name: "shop.orders.billing-dlt", Partitions: 8, Replication: 3,
 		Configs: map[string]string{
 			"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1114124", "min.insync.replicas": "2",
+			"unclean.leader.election.enable": "false",
 		},
 	}
 	if diff := cmp.Diff(want, kafka.DeadLetterTopic(source, "billing")); diff != "" {

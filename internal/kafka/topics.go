@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -24,6 +25,13 @@ const (
 	deadLetterRoom = 64 << 10
 )
 
+// The settings that are looked at one by one.
+const (
+	maxMessage = "max.message.bytes"
+	minInSync  = "min.insync.replicas"
+	unclean    = "unclean.leader.election.enable" // a leader that lacks what was acknowledged
+)
+
 // Topic declares a topic.
 type Topic struct {
 	Name        string
@@ -41,18 +49,35 @@ func EventTopic(c schemas.Contract, replication int16) Topic {
 		Partitions:  int32(c.Partitions),
 		Replication: replication,
 		Configs: map[string]string{
-			"cleanup.policy":    "delete",
-			"retention.ms":      "-1",
-			"max.message.bytes": strconv.Itoa(MaxMessageBytes),
+			"cleanup.policy": "delete",
+			"retention.ms":   "-1",
+			maxMessage:       strconv.Itoa(MaxMessageBytes),
+			unclean:          "false",
 		},
 	}
 	if c.Compacted() {
 		// retention.ms stays: Kafka ignores it here, other brokers may not.
 		t.Configs["cleanup.policy"] = "compact"
 	}
-	if replication >= 3 {
-		// Acknowledged by all in-sync replicas means two at least.
-		t.Configs["min.insync.replicas"] = "2"
+	if replication > 0 {
+		return t.heldBy(int(replication))
+	}
+	return t // ApplyTopics knows how many copies there will be
+}
+
+// heldBy returns t with how many of its copies have to be in sync for a record to
+// be acknowledged. Of three copies or more two at least: then what is
+// acknowledged outlives the loss of a broker, and a broker may be away.
+func (t Topic) heldBy(copies int) Topic {
+	t.Configs = maps.Clone(t.Configs)
+	switch {
+	case copies < 3:
+		delete(t.Configs, minInSync)
+	case !larger(t.Configs[minInSync], "2"):
+		if t.Configs == nil {
+			t.Configs = map[string]string{}
+		}
+		t.Configs[minInSync] = "2"
 	}
 	return t
 }
@@ -65,16 +90,17 @@ func DeadLetterName(topic, group string) string { return topic + "." + group + "
 // and what fitted the source fits with the headers added.
 func DeadLetterTopic(source Topic, group string) Topic {
 	limit := MaxMessageBytes
-	if n, err := strconv.Atoi(source.Configs["max.message.bytes"]); err == nil {
+	if n, err := strconv.Atoi(source.Configs[maxMessage]); err == nil {
 		limit = n
 	}
 	configs := map[string]string{
-		"cleanup.policy":    "delete",
-		"retention.ms":      "-1",
-		"max.message.bytes": strconv.Itoa(limit + deadLetterRoom),
+		"cleanup.policy": "delete",
+		"retention.ms":   "-1",
+		maxMessage:       strconv.Itoa(limit + deadLetterRoom),
+		unclean:          "false",
 	}
-	if min := source.Configs["min.insync.replicas"]; min != "" {
-		configs["min.insync.replicas"] = min
+	if least := source.Configs[minInSync]; least != "" {
+		configs[minInSync] = least
 	}
 	return Topic{
 		Name:        DeadLetterName(source.Name, group),

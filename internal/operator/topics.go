@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -45,13 +44,14 @@ func topicsApplyCommand(s Streams) *service.Command {
 		Help: "Event topics follow from the schemas' contracts. Topics of a group (dead letters)\n" +
 			"follow from manifests, as `SERVICE manifest -J` prints them; - reads any number of\n" +
 			"them from standard input. What is there already is left or configured as declared;\n" +
-			"nothing is ever deleted, and another number of partitions is reported, not changed:\n" +
-			"it would move keys.",
+			"nothing is ever deleted, and another number of partitions or copies is reported, not\n" +
+			"changed: it would move keys, or take disk and network. Of three copies or more two\n" +
+			"have to have a record before it is acknowledged.",
 		Example: "firehose topics apply\nbilling manifest -J | firehose topics apply --replication 3 -",
 		Register: func(f *service.Flags) {
 			c.brokers.Register(f)
 			c.schemas.register(f)
-			f.IntVar(&c.replication, "replication", -1, "`copies` of each new topic, -1 for the cluster's default; 3 or more also ask for two in-sync ones")
+			f.IntVar(&c.replication, "replication", -1, "`copies` of each new topic, -1 for the cluster's default; of 3 or more, two have to be in sync")
 			registerJSON(f, &c.json)
 		},
 		Run: c.run,
@@ -103,13 +103,7 @@ func (c *topicsApply) groupTopics(ctx context.Context, client *kafka.Client, man
 	for _, m := range manifests {
 		for _, t := range m.Topics {
 			declared := kafka.Topic{
-				Name: t.Name, Partitions: t.Partitions, Replication: int16(c.replication), Configs: maps.Clone(t.Configs),
-			}
-			if c.replication >= 3 {
-				if declared.Configs == nil {
-					declared.Configs = map[string]string{}
-				}
-				declared.Configs["min.insync.replicas"] = "2"
+				Name: t.Name, Partitions: t.Partitions, Replication: int16(c.replication), Configs: t.Configs,
 			}
 			if slices.Contains(present, t.For) {
 				infos, err := kafka.DescribeTopics(ctx, client, t.For)
@@ -146,7 +140,7 @@ func apply(ctx context.Context, client *kafka.Client, topics []kafka.Topic) ([]a
 			if change.Kind != kafka.Created {
 				a.Changes = append(a.Changes, change)
 			}
-			if a.Outcome != string(kafka.Differs) {
+			if a.Outcome != string(kafka.Differs) && a.Outcome != string(kafka.Created) {
 				a.Outcome = string(change.Kind)
 			}
 		}

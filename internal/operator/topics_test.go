@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"firehose/internal/kafka"
 	"firehose/internal/service"
 	"firehose/schemas"
 )
@@ -75,6 +76,24 @@ shop.stock-movements.stock-dlt  created  8 partitions
 	}
 	if diff := cmp.Diff(wantLines, lines); diff != "" {
 		t.Errorf("changed (-want +got):\n%s\nstderr: %s", diff, out.stderr)
+	}
+}
+
+// Copies that are not there are said, topic by topic: what is acknowledged may be
+// lost with a broker.
+func TestTopicsApplyTellsOfMissingCopies(t *testing.T) {
+	w := newWorld(t)
+	w.ok("topics", "apply")
+	out := w.ok("topics", "apply", "--replication", "3")
+	if got := strings.Count(out, "differs  replication: 1, declared 3; left as it is\n"); got != 6 {
+		t.Errorf("told of %d topics, want all 6:\n%s", got, out)
+	}
+	settings, err := kafka.TopicSetting(t.Context(), w.client, "min.insync.replicas", schemas.TopicOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := settings[schemas.TopicOrders]; got != "1" {
+		t.Errorf("min.insync.replicas is %s, want 1: nobody could write", got)
 	}
 }
 
