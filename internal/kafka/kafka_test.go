@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -98,24 +99,28 @@ func TestEventTopic(t *testing.T) {
 		name        string
 		contract    schemas.Contract
 		replication int16
-		want        map[string]string
+		want        map[string]string // beyond what all have
 	}{
 		{
 			"entity of one origin", schemas.Contract{Kind: schemas.Entity, Origins: schemas.One}, 1,
-			map[string]string{"cleanup.policy": "compact", "retention.ms": "-1", "max.message.bytes": "1048588", "unclean.leader.election.enable": "false"},
+			map[string]string{"cleanup.policy": "compact"},
 		},
 		{
 			"entity of many origins", schemas.Contract{Kind: schemas.Entity, Origins: schemas.Many}, 1,
-			map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1048588", "unclean.leader.election.enable": "false"},
+			map[string]string{"cleanup.policy": "delete"},
 		},
 		{
 			"fact, replicated", schemas.Contract{Kind: schemas.Fact, Origins: schemas.One}, 3,
-			map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1048588", "unclean.leader.election.enable": "false", "min.insync.replicas": "2"},
+			map[string]string{"cleanup.policy": "delete", "min.insync.replicas": "2"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.contract.Topic, test.contract.Partitions = "a.bs", 5
 			got := kafka.EventTopic(test.contract, test.replication)
+			maps.Copy(test.want, map[string]string{
+				"retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": "1048588",
+				"message.timestamp.type": "CreateTime", "unclean.leader.election.enable": "false",
+			})
 			want := kafka.Topic{Name: "a.bs", Partitions: 5, Replication: test.replication, Configs: test.want}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("topic (-want +got):\n%s", diff)
@@ -129,7 +134,7 @@ func TestDeadLetterTopic(t *testing.T) {
 	want := kafka.Topic{
 		Name: "shop.orders.billing-dlt", Partitions: 8, Replication: 3,
 		Configs: map[string]string{
-			"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "1114124", "min.insync.replicas": "2",
+			"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": "1114124", "min.insync.replicas": "2",
 			"unclean.leader.election.enable": "false",
 		},
 	}

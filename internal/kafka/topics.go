@@ -42,21 +42,26 @@ type Topic struct {
 
 // EventTopic returns the topic that a contract asks for. Only an entity with a
 // single origin is compacted: compaction keeps the last offset, which is the
-// winner only there. Everything else is kept for ever.
+// winner only there. Everything else is kept for ever, whatever the cluster's
+// defaults are.
 func EventTopic(c schemas.Contract, replication int16) Topic {
 	t := Topic{
 		Name:        c.Topic,
 		Partitions:  int32(c.Partitions),
 		Replication: replication,
 		Configs: map[string]string{
-			"cleanup.policy": "delete",
-			"retention.ms":   "-1",
-			maxMessage:       strconv.Itoa(MaxMessageBytes),
-			unclean:          "false",
+			"cleanup.policy":  "delete",
+			"retention.ms":    "-1",
+			"retention.bytes": "-1",
+			maxMessage:        strconv.Itoa(MaxMessageBytes),
+			// When it was sent: lag in seconds and the horizon of what was seen
+			// go by it.
+			"message.timestamp.type": "CreateTime",
+			unclean:                  "false",
 		},
 	}
 	if c.Compacted() {
-		// retention.ms stays: Kafka ignores it here, other brokers may not.
+		// What is retained stays: Kafka ignores it here, other brokers may not.
 		t.Configs["cleanup.policy"] = "compact"
 	}
 	if replication > 0 {
@@ -94,10 +99,11 @@ func DeadLetterTopic(source Topic, group string) Topic {
 		limit = n
 	}
 	configs := map[string]string{
-		"cleanup.policy": "delete",
-		"retention.ms":   "-1",
-		maxMessage:       strconv.Itoa(limit + deadLetterRoom),
-		unclean:          "false",
+		"cleanup.policy":  "delete",
+		"retention.ms":    "-1",
+		"retention.bytes": "-1",
+		maxMessage:        strconv.Itoa(limit + deadLetterRoom),
+		unclean:           "false",
 	}
 	if least := source.Configs[minInSync]; least != "" {
 		configs[minInSync] = least
