@@ -27,7 +27,7 @@ func (h *Handler) decode(ctx context.Context, headers *event.Parser, r *kgo.Reco
 		Timestamp:   r.Timestamp,
 		Key:         string(r.Key),
 		Body:        r.Value,
-		size:        len(r.Key) + len(r.Value),
+		size:        wireSize(r),
 		record:      r,
 	}
 	if r.Attrs.IsControl() {
@@ -186,6 +186,16 @@ func (h *Handler) project(e, before *Event) (ops []op, err error) {
 		return nil, &Failure{Class: ClassValueRefused, Err: c.err}
 	}
 	return c.ops, nil
+}
+
+// wireSize is what a record takes on the wire, in bytes: its headers may be more
+// than its value.
+func wireSize(r *kgo.Record) int {
+	size := len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		size += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	return size
 }
 
 func header(r *kgo.Record, key string) []byte {

@@ -54,7 +54,7 @@ func (l *letters) send(ctx context.Context, records []*kgo.Record) ([]error, err
 	open := 0
 	for i, r := range records {
 		errs[i] = errUnanswered
-		if letterSize(r) > largeLetter {
+		if wireSize(r) > largeLetter {
 			large = append(large, i)
 			continue
 		}
@@ -102,12 +102,4 @@ func (l *letters) close() {
 			c.Close()
 		}
 	}
-}
-
-func letterSize(r *kgo.Record) int {
-	size := len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		size += len(h.Key) + len(h.Value)
-	}
-	return size
 }

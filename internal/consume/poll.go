@@ -15,7 +15,11 @@ import (
 
 const (
 	pollRecords   = 10_000 // bounds one poll, and so one chunk
-	eventOverhead = 1024   // bytes of memory that an event takes beyond its record
+	eventOverhead = 704    // bytes of memory that an event takes beyond what was on the wire
+	// ordinaryHeaders is more than an event of ours has. Each one beyond takes
+	// headerOverhead bytes of memory, and may take two on the wire.
+	ordinaryHeaders = 16
+	headerOverhead  = 40
 )
 
 // poll fetches until ctx ends. While the appliers have enough to do it does not
@@ -102,7 +106,7 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 	}
 	c := &chunk{records: f.Records, events: make([]Event, len(f.Records))}
 	for _, r := range f.Records {
-		c.bytes += len(r.Key) + len(r.Value) + eventOverhead
+		c.bytes += wireSize(r) + eventOverhead + headerOverhead*max(0, len(r.Headers)-ordinaryHeaders)
 	}
 	p.queue = append(p.queue, c)
 	p.queuedBytes += c.bytes
