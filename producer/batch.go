@@ -9,8 +9,13 @@ import (
 	"strconv"
 )
 
-// batchEvents is how many events of one batch are between parsing and answer.
-const batchEvents = 2048
+// batchEvents is how many events of one batch are between parsing and answer,
+// allBatchesEvents how many of all of them. Of the publisher's 10,000 places the
+// others are for single events, whose callers do not wait for one but are refused.
+const (
+	batchEvents      = 512
+	allBatchesEvents = 6000
+)
 
 var batchTypes = []string{"application/x-ndjson", "application/ndjson", "application/jsonl"}
 
@@ -36,7 +41,9 @@ func (h *Handler) serveBatch(w http.ResponseWriter, r *http.Request, held *hold)
 		gravest      int
 	)
 	count := len(lines)
-	pipe := &pipeline{intake: h.intake, publisher: h.publisher, events: newBound(batchEvents), published: held.published}
+	pipe := &pipeline{
+		intake: h.intake, publisher: h.publisher, events: newBound(batchEvents), shared: h.batches, published: held.published,
+	}
 	err := pipe.run(ctx, func() (*chunk, error) {
 		var c *chunk
 		c, lines = cut(lines)

@@ -32,6 +32,7 @@ type Handler struct {
 	publisher *publish.Publisher
 	limits    Limits
 	budget    *budget
+	batches   *bound // events of all batches between parsing and answer
 	metrics   *doorMetrics
 	log       *slog.Logger
 	gate      gate
@@ -58,6 +59,7 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 		publisher: cfg.Publisher,
 		limits:    limits,
 		budget:    held,
+		batches:   newBound(allBatchesEvents),
 		metrics:   newDoorMetrics(cfg.Metrics, held),
 		log:       cfg.Log,
 	}, nil

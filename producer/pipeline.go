@@ -74,6 +74,7 @@ type pipeline struct {
 	intake    *intake
 	publisher Publisher
 	events    *bound // events between next and sink
+	shared    *bound // the same of several pipelines together; may be nil
 	text      *bound // bytes of their lines; nil when they are there anyway
 	published func() // called when the publisher has all; may be nil
 }
@@ -104,7 +105,9 @@ func (p *pipeline) run(ctx context.Context, next func() (*chunk, error), sink fu
 				return err
 			}
 			c.parsed = make(chan struct{})
-			c.late = !c.take(ctx, p.events, int64(len(c.lines))) || !c.take(ctx, p.text, c.size()) || !ahead.take(ctx, c.size())
+			events, text := int64(len(c.lines)), c.size()
+			c.late = !c.take(ctx, p.events, events) || !c.take(ctx, p.shared, events) ||
+				!c.take(ctx, p.text, text) || !ahead.take(ctx, text)
 			parse <- c
 			publishing <- c
 		}
