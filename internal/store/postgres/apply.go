@@ -114,12 +114,14 @@ func (a *applier) between(p *pgx.Batch, cat *catalog, b *store.Batch) (*pgx.Batc
 		for i, c := range b.Changes {
 			declared[i] = c.Table
 		}
-		altered, err := alter(a.ctx, a.sess.conn, declared)
+		err := a.sess.ask(a.ctx, func(ctx context.Context) (err error) {
+			a.altered, err = alter(ctx, a.sess.conn, declared)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		a.altered = altered
-		if err := a.fill(altered, b); err != nil {
+		if err := a.fill(a.altered, b); err != nil {
 			return nil, err
 		}
 	}
@@ -134,7 +136,7 @@ func (a *applier) send(p *pgx.Batch) error {
 	if p.Len() == 0 {
 		return nil
 	}
-	err := a.sess.conn.SendBatch(a.ctx, p).Close()
+	err := a.sess.ask(a.ctx, func(ctx context.Context) error { return a.sess.conn.SendBatch(ctx, p).Close() })
 	if len(a.fenced) > 0 {
 		return &store.FencedError{Partitions: a.fenced}
 	}
@@ -143,7 +145,11 @@ func (a *applier) send(p *pgx.Batch) error {
 
 // commit ends the transaction. An error does not mean that nothing is written.
 func (a *applier) commit() error {
-	tag, err := a.sess.conn.Exec(a.ctx, "COMMIT")
+	var tag pgconn.CommandTag
+	err := a.sess.ask(a.ctx, func(ctx context.Context) (err error) {
+		tag, err = a.sess.conn.Exec(ctx, "COMMIT")
+		return err
+	})
 	if err != nil {
 		if errors.Is(classOf(err), store.ErrRefused) {
 			return err

@@ -70,7 +70,7 @@ func describe(err error) error {
 		}
 	}
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errNoAnswer):
 		return err
 	case errors.Is(err, pgx.ErrTxClosed), errors.Is(err, net.ErrClosed):
 		return errors.New("the connection is closed")

@@ -17,7 +17,7 @@ func (s *Store) Lookup(ctx context.Context, l *store.Lookup) (store.Known, error
 	if len(l.Seen) == 0 && len(l.Images) == 0 {
 		return known, nil
 	}
-	err := s.with(ctx, func(conn *pgx.Conn) error {
+	err := s.with(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		if err := lookupSeen(ctx, conn, l.Seen, known.Seen); err != nil {
 			return err
 		}

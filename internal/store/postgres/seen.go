@@ -57,7 +57,7 @@ func (t *seenSlices) prepare(ctx context.Context, s *session, seen []store.Seen)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.known == nil {
-		if err := t.read(ctx, s.conn); err != nil {
+		if err := s.ask(ctx, func(ctx context.Context) error { return t.read(ctx, s.conn) }); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +72,9 @@ func (t *seenSlices) prepare(ctx context.Context, s *session, seen []store.Seen)
 	if len(stale) == 0 {
 		return groups, nil
 	}
-	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error { return t.note(ctx, tx, stale) })
+	err = s.ask(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error { return t.note(ctx, tx, stale) })
+	})
 	if err != nil {
 		t.known = nil
 	}

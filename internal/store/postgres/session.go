@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -23,6 +24,13 @@ const (
 	lockTimeout      = 15 * time.Second
 	idleTimeout      = 10 * time.Second
 	userTimeout      = 30 * time.Second // unacknowledged by the other side's TCP
+
+	// patienceFactor times its statement_timeout is how long a server may take
+	// to answer a pipeline. A server that is only slow answers before, with an
+	// error of its own: this is for one that is frozen, or a proxy that is. The
+	// statements of a pipeline share it; where a database needs longer, a longer
+	// statement_timeout in its address makes this longer, too.
+	patienceFactor = 2
 )
 
 // source is where the database is and how to log in. It is read anew for each
@@ -59,7 +67,7 @@ func (src source) config() (*pgx.ConnConfig, error) {
 	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > connectTimeout {
 		cfg.ConnectTimeout = connectTimeout
 	}
-	cfg.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+	cfg.DialFunc = (&net.Dialer{Control: control, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
 	return cfg, nil
@@ -80,6 +88,48 @@ type session struct {
 	stages map[string]*stage // by purpose
 	staged int               // made so far
 	batch  int               // the batch that is staged now
+
+	patience time.Duration // how long an answer may take; 0: for ever
+}
+
+// open connects a session.
+func (src source) open(ctx context.Context) (*session, error) {
+	conn, err := src.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{conn: conn, stages: map[string]*stage{}, patience: connectTimeout}
+	var timeout int64
+	err = s.ask(ctx, func(ctx context.Context) error {
+		return conn.QueryRow(ctx, `SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'`,
+			pgx.QueryExecModeSimpleProtocol).Scan(&timeout)
+	})
+	if err != nil {
+		_ = closeNow(conn) // says nothing more
+		return nil, err
+	}
+	s.patience = patienceFactor * time.Duration(timeout) * time.Millisecond
+	return s, nil
+}
+
+// errNoAnswer says that the server, or something between, takes what it is sent
+// and does not answer.
+var errNoAnswer = errors.New("the server does not answer")
+
+// ask runs fn, which waits for one pipeline of statements, for as long as the
+// session is patient. When that is over the connection is closed, since nobody
+// knows what its next answer would belong to.
+func (s *session) ask(ctx context.Context, fn func(ctx context.Context) error) error {
+	if s.patience == 0 {
+		return fn(ctx)
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	err := fn(bounded)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("%w: waited %v", errNoAnswer, s.patience)
+	}
+	return err
 }
 
 // pool is a fixed number of sessions.
@@ -116,12 +166,12 @@ func (p *pool) acquire(ctx context.Context) (*session, error) {
 		s.conn = nil
 	}
 	if s.conn == nil {
-		conn, err := p.src.connect(ctx)
+		opened, err := p.src.open(ctx)
 		if err != nil {
 			p.free <- s
 			return nil, err
 		}
-		*s = session{conn: conn, stages: map[string]*stage{}}
+		s = opened
 	}
 	return s, nil
 }

@@ -36,10 +36,10 @@ func (s *session) load(ctx context.Context, purpose, columns string, rows *copyB
 	st.batch = s.batch
 	// One message and one transaction for both.
 	sql := fmt.Sprintf("TRUNCATE %s; COPY %s FROM STDIN (FORMAT binary)", st.name, st.name)
-	if _, err := s.conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows.end()), sql); err != nil {
-		return "", err
-	}
-	return st.name, nil
+	return st.name, s.ask(ctx, func(ctx context.Context) error {
+		_, err := s.conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows.end()), sql)
+		return err
+	})
 }
 
 func (s *session) makeStage(ctx context.Context, purpose, columns string) error {
@@ -71,5 +71,5 @@ func (s *session) makeStage(ctx context.Context, purpose, columns string) error 
 
 // run executes a statement that is not worth preparing.
 func (s *session) run(ctx context.Context, sql string) error {
-	return s.conn.PgConn().Exec(ctx, sql).Close()
+	return s.ask(ctx, func(ctx context.Context) error { return s.conn.PgConn().Exec(ctx, sql).Close() })
 }

@@ -135,8 +135,11 @@ func (s *Store) catalogFor(ctx context.Context, sess *session, changes []store.C
 	cat := s.catalog
 	s.mu.Unlock()
 	if cat == nil {
-		var err error
-		if cat, err = loadCatalog(ctx, sess.conn); err != nil {
+		err := sess.ask(ctx, func(ctx context.Context) (err error) {
+			cat, err = loadCatalog(ctx, sess.conn)
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 		s.setCatalog(cat)
@@ -191,7 +194,7 @@ func (s *Store) compiled(t *store.Table, have *store.Catalogued, version int64) 
 // the log.
 func (s *Store) Positions(ctx context.Context, start []offsets.Position) ([]offsets.Position, error) {
 	stored := make([]offsets.Position, 0, len(start))
-	err := s.with(ctx, func(conn *pgx.Conn) error {
+	err := s.with(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		batch := &pgx.Batch{}
 		for _, p := range start {
 			batch.Queue(`INSERT INTO positions (topic, partition, topic_id, next, leader_epoch, generation, updated_at)
@@ -213,7 +216,7 @@ const positionColumns = `SELECT topic, partition, topic_id, next, leader_epoch, 
 // partition.
 func (s *Store) AllPositions(ctx context.Context) ([]offsets.Position, error) {
 	var all []offsets.Position
-	err := s.with(ctx, func(conn *pgx.Conn) error {
+	err := s.with(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, positionColumns+` ORDER BY topic, partition`)
 		if err != nil {
 			return err
@@ -241,13 +244,13 @@ func collectPositions(to *[]offsets.Position) func(pgx.Rows) error {
 	}
 }
 
-// with runs fn with a session's connection.
-func (s *Store) with(ctx context.Context, fn func(*pgx.Conn) error) error {
+// with runs fn with a session's connection, for as long as an answer may take.
+func (s *Store) with(ctx context.Context, fn func(context.Context, *pgx.Conn) error) error {
 	sess, err := s.pool.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	err = fn(sess.conn)
+	err = sess.ask(ctx, func(ctx context.Context) error { return fn(ctx, sess.conn) })
 	if end := s.pool.release(sess); err == nil {
 		err = end
 	}
