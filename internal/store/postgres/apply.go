@@ -25,7 +25,7 @@ const stageFrom = 200
 func (s *Store) Apply(ctx context.Context, b *store.Batch) (store.Result, error) {
 	sess, err := s.pool.acquire(ctx)
 	if err != nil {
-		return store.Result{}, classify("apply", err)
+		return store.Result{}, whileRunning("apply", err)
 	}
 	a := &applier{s: s, sess: sess, ctx: ctx, now: time.Now().UTC()}
 	err = a.apply(b)
@@ -40,7 +40,7 @@ func (s *Store) Apply(ctx context.Context, b *store.Batch) (store.Result, error)
 		err = end
 	}
 	if err != nil {
-		return store.Result{}, classify("apply", err)
+		return store.Result{}, whileRunning("apply", err)
 	}
 	s.reached("commit")
 	failpoint.Hit("after-store-commit")

@@ -21,6 +21,9 @@ const (
 	limitExceeded      = "54" // a key that does not fit an index, for one
 )
 
+// invalidAuthorization is the class of a login that is refused.
+const invalidAuthorization = "28"
+
 // classify wraps an error of the database in its class. Neither values nor
 // credentials are in what it returns.
 func classify(op string, err error) error {
@@ -33,6 +36,18 @@ func classify(op string, err error) error {
 		}
 	}
 	return fmt.Errorf("%s: %w: %w", op, classOf(err), describe(err))
+}
+
+// whileRunning is classify for a store that has been opened. What would have
+// refused the start is waited for then, where an operator mends it while services
+// run.
+func whileRunning(op string, err error) error {
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code[:2] == invalidAuthorization {
+		// A password is rotated in the server and in its file one after the other.
+		err = fmt.Errorf("%w: %w", store.ErrTransient, describe(err))
+	}
+	return classify(op, err)
 }
 
 func classOf(err error) error {

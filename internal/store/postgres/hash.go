@@ -20,7 +20,7 @@ import (
 // everything, on a connection of its own.
 func (s *Store) Hash(ctx context.Context) (string, error) {
 	sum, err := s.hash(ctx)
-	return sum, classify("hash", err)
+	return sum, whileRunning("hash", err)
 }
 
 func (s *Store) hash(ctx context.Context) (sum string, err error) {

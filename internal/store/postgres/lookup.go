@@ -27,7 +27,7 @@ func (s *Store) Lookup(ctx context.Context, l *store.Lookup) (store.Known, error
 		err = fmt.Errorf("%w: %w", store.ErrTransient, describe(err)) // a slice was just dropped
 	}
 	if err != nil {
-		return store.Known{}, classify("look up", err)
+		return store.Known{}, whileRunning("look up", err)
 	}
 	return known, nil
 }

@@ -205,7 +205,7 @@ func (s *Store) Positions(ctx context.Context, start []offsets.Position) ([]offs
 		return conn.SendBatch(ctx, batch).Close()
 	})
 	if err != nil {
-		return nil, classify("positions", err)
+		return nil, whileRunning("positions", err)
 	}
 	return stored, nil
 }
@@ -224,7 +224,7 @@ func (s *Store) AllPositions(ctx context.Context) ([]offsets.Position, error) {
 		return collectPositions(&all)(rows)
 	})
 	if err != nil {
-		return nil, classify("positions", err)
+		return nil, whileRunning("positions", err)
 	}
 	return all, nil
 }
