@@ -35,8 +35,9 @@ var denials = []struct {
 }
 
 // Explain puts the cause of an error of the client into words, where it is one of
-// those that come from the configuration: it is then an ErrDenied. Other errors
-// are returned as they are.
+// those that come from the configuration: it is then an ErrDenied. A connection
+// that is ended at once may come from it, too; that is said and no ErrDenied.
+// Other errors are returned as they are.
 func Explain(err error) error {
 	if err == nil || errors.Is(err, ErrDenied) {
 		return err
@@ -44,9 +45,8 @@ func Explain(err error) error {
 	if text := explainTLS(err); text != "" {
 		return fmt.Errorf("%w: %s", ErrDenied, text)
 	}
-	var first *kgo.ErrFirstReadEOF
-	if errors.As(err, &first) {
-		return fmt.Errorf("%w: the broker hangs up at once: it may want TLS or SASL on this port, or none", ErrDenied)
+	if h := asHangUp(err); h != nil {
+		return h
 	}
 	var broker *kerr.Error
 	if errors.As(err, &broker) {
@@ -114,19 +114,21 @@ func namesOf(c *x509.Certificate) []string {
 
 // CheckProducer asks the brokers whether this client may write to the topics, and
 // returns an ErrDenied when they refuse it that, or the client and they refuse
-// one another. Brokers that are away are no error: they may come back. patience
-// bounds the wait.
+// one another, or they hang up all the time. Brokers that are away are no error:
+// they may come back. patience bounds the wait.
 func CheckProducer(ctx context.Context, client *kgo.Client, topics []string, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err := Explain(client.Ping(ctx))
-	if err == nil {
-		wanted := make([]Permission, 0, len(topics))
-		for _, t := range topics {
-			wanted = append(wanted, Permission{Resource: "topic", Name: t, Operation: "WRITE"})
-		}
-		err = Explain(CheckPermissions(ctx, client, wanted))
+	wanted := make([]Permission, 0, len(topics))
+	for _, t := range topics {
+		wanted = append(wanted, Permission{Resource: "topic", Name: t, Operation: "WRITE"})
 	}
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := patiently(ctx, patience, func() error {
+		if err := client.Ping(asking); err != nil {
+			return err
+		}
+		return CheckPermissions(asking, client, wanted)
+	})
 	if errors.Is(err, ErrDenied) {
 		return err
 	}
@@ -161,13 +163,16 @@ func checkProtocol(ctx context.Context, client *kgo.Client, protocol string) err
 
 // CheckConsumer asks the brokers whether a member can do its work: whether they
 // let it in, know its protocol and give it its permissions. An ErrDenied says
-// that they do not; other errors are those of brokers that do not answer.
+// that they do not, or hang up all the time; other errors are those of brokers
+// that do not answer.
 func CheckConsumer(ctx context.Context, client *kgo.Client, cfg Config, wanted []Permission) error {
-	if err := client.Ping(ctx); err != nil {
-		return Explain(err)
-	}
-	if err := checkProtocol(ctx, client, cfg.GroupProtocol); err != nil {
-		return Explain(err)
-	}
-	return Explain(CheckPermissions(ctx, client, wanted))
+	return patiently(ctx, hangUpPatience, func() error {
+		if err := client.Ping(ctx); err != nil {
+			return err
+		}
+		if err := checkProtocol(ctx, client, cfg.GroupProtocol); err != nil {
+			return err
+		}
+		return CheckPermissions(ctx, client, wanted)
+	})
 }

@@ -165,7 +165,7 @@ func (cfg *Config) dialTLS(ctx context.Context, network, addr string) (net.Conn,
 	defer cancel()
 	conn, err := (&tls.Dialer{NetDialer: netDialer(), Config: c}).DialContext(ctx, network, addr)
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-		return nil, fmt.Errorf("%w: broker %s hangs up in the TLS handshake: it may not speak TLS on this port", ErrDenied, addr)
+		return nil, &hangUp{"broker " + addr + " hangs up in the TLS handshake: it may not speak TLS on this port"}
 	}
 	return conn, err
 }
