@@ -37,7 +37,7 @@ func openStore(ctx context.Context, cfg *Config, tables []*store.Table) (opened,
 		s, err := sqlite.Open(ctx, sqlite.Config{Path: rest, Owner: cfg.Group}, tables)
 		return opened{s, true, 1}, err
 	case (scheme == "postgres" || scheme == "postgresql") && strings.HasPrefix(rest, "//"):
-		const appliers = 2 // measured in docs/stores.md
+		const appliers = 2 // docs/adr/0006-two-transactions-in-flight.md says why
 		s, err := postgres.Open(ctx, postgres.Config{
 			Address: cfg.Store, PasswordFile: cfg.StorePasswordFile, Owner: cfg.Group, Appliers: appliers,
 		}, tables)
