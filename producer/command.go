@@ -167,6 +167,7 @@ func (c *ingest) register(f *service.Flags) {
 	f.Int64Var(&c.limits.InFlightBytes, "max-in-flight-bytes", d.InFlightBytes, "`bytes` of bodies, and of the events that are made of them, in memory before callers are refused")
 	f.Int64Var(&c.limits.CallerBytes, "max-caller-bytes", 0, "the same of one address, in `bytes`; 0 is half of all")
 	f.IntVar(&c.limits.Connections, "max-connections", d.Connections, "`connections` open at once")
+	f.IntVar(&c.limits.CallerConnections, "max-caller-connections", 0, "`connections` of one address open at once; 0 is a quarter of all")
 	f.DurationVar(&c.limits.ReadTimeout, "read-timeout", d.ReadTimeout, "`time` for a whole request to arrive")
 }
 

@@ -27,4 +27,5 @@
 //	firehose_http_events_total{result}           events by what became of them
 //	firehose_http_in_flight_bytes                bodies, and their events, in memory now
 //	firehose_http_shed_total{reason}             refused before their body was read
+//	firehose_http_connections_refused_total      closed at once: their address had too many
 package producer

@@ -3,7 +3,6 @@ package producer
 import (
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -130,7 +129,7 @@ func (h *Handler) post(serve func(http.ResponseWriter, *http.Request, *hold)) ht
 			return
 		}
 		defer h.gate.leave()
-		held := h.budget.hold(caller(r))
+		held := h.budget.hold(host(r.RemoteAddr))
 		defer held.release()
 		serve(w, r, held)
 	}
@@ -148,15 +147,6 @@ func (h *Handler) shed(w http.ResponseWriter, p *Problem) {
 		h.metrics.shed.WithLabelValues(strings.TrimPrefix(p.Type, "/problems/")).Inc()
 	}
 	p.write(w)
-}
-
-// caller is whose share of the budget a request uses: the address of the peer.
-func caller(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // drainTime is how long the rest of a body that nobody will look at may take

@@ -8,17 +8,18 @@ import (
 // Limits bound what callers of the HTTP door may cost. Zero values mean the
 // defaults.
 type Limits struct {
-	EventBytes    int           // JSON of one event's data; default 1 MiB
-	BatchBytes    int64         // body of a batch, sent and decompressed; default 16 MiB
-	BatchLines    int           // events in a batch; default 10,000
-	InFlightBytes int64         // bodies and their events in memory at once, all callers; default 128 MiB
-	CallerBytes   int64         // the same of one address; default half of InFlightBytes
-	Connections   int           // open at once; default 4,096
-	HeaderTimeout time.Duration // for the headers of a request; default 5 s
-	ReadTimeout   time.Duration // for the whole request; default 30 s
-	WriteTimeout  time.Duration // for the caller to take the answer; default 30 s
-	IdleTimeout   time.Duration // between requests of a connection; default 2 min
-	BatchTimeout  time.Duration // for all of a batch to be handed to the broker; default 60 s
+	EventBytes        int           // JSON of one event's data; default 1 MiB
+	BatchBytes        int64         // body of a batch, sent and decompressed; default 16 MiB
+	BatchLines        int           // events in a batch; default 10,000
+	InFlightBytes     int64         // bodies and their events in memory at once, all callers; default 128 MiB
+	CallerBytes       int64         // the same of one address; default half of InFlightBytes
+	Connections       int           // open at once; default 4,096
+	CallerConnections int           // the same of one address; default a quarter of Connections
+	HeaderTimeout     time.Duration // for the headers of a request; default 5 s
+	ReadTimeout       time.Duration // for the whole request; default 30 s
+	WriteTimeout      time.Duration // for the caller to take the answer; default 30 s
+	IdleTimeout       time.Duration // between requests of a connection; default 2 min
+	BatchTimeout      time.Duration // for all of a batch to be handed to the broker; default 60 s
 }
 
 // attributeRoom is what a line of a batch may have beside its data.
@@ -61,6 +62,7 @@ func (l Limits) withDefaults() Limits {
 	def64(&l.InFlightBytes, 128<<20)
 	def64(&l.CallerBytes, l.InFlightBytes/2)
 	def(&l.Connections, 4096)
+	def(&l.CallerConnections, max(1, l.Connections/4))
 	duration(&l.HeaderTimeout, 5*time.Second)
 	duration(&l.ReadTimeout, 30*time.Second)
 	duration(&l.WriteTimeout, 30*time.Second)
@@ -77,6 +79,7 @@ func (l Limits) validate() error {
 	}{
 		{"max-event-bytes", int64(l.EventBytes)}, {"max-batch-bytes", l.BatchBytes}, {"max-batch-lines", int64(l.BatchLines)},
 		{"max-in-flight-bytes", l.InFlightBytes}, {"max-caller-bytes", l.CallerBytes}, {"max-connections", int64(l.Connections)},
+		{"max-caller-connections", int64(l.CallerConnections)},
 		{"header-timeout", int64(l.HeaderTimeout)}, {"read-timeout", int64(l.ReadTimeout)},
 		{"write-timeout", int64(l.WriteTimeout)}, {"idle-timeout", int64(l.IdleTimeout)},
 		{"batch-timeout", int64(l.BatchTimeout)},
@@ -94,6 +97,8 @@ func (l Limits) validate() error {
 		return fmt.Errorf("max-caller-bytes: %d is more than the %d of max-in-flight-bytes", l.CallerBytes, l.InFlightBytes)
 	case l.CallerBytes < need:
 		return fmt.Errorf("max-caller-bytes: %d is less than the largest request needs, %d", l.CallerBytes, need)
+	case l.CallerConnections > l.Connections:
+		return fmt.Errorf("max-caller-connections: %d is more than the %d of max-connections", l.CallerConnections, l.Connections)
 	}
 	return nil
 }

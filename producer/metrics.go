@@ -34,6 +34,11 @@ var (
 		Help:   "Requests refused to protect the server.",
 		Labels: []metric.Label{{Name: "reason", Values: "the problem that the caller was answered, see GET /problems"}},
 	}
+	httpRefused = metric.Definition{
+		Name: "firehose_http_connections_refused_total", Kind: metric.Counter, Unit: "connections",
+		Help: "Connections closed at once because their address had as many as it may have.",
+		Read: "Behind a proxy all callers have one address: give --max-caller-connections as many as --max-connections.",
+	}
 	httpInFlight = metric.Definition{
 		Name: "firehose_http_in_flight_bytes", Kind: metric.Gauge, Unit: "bytes",
 		Help: "Bytes of request bodies, and of the events that are made of them, in memory.",
@@ -42,7 +47,7 @@ var (
 
 // Metrics are the definitions of what the HTTP door exports.
 func Metrics() []metric.Definition {
-	return []metric.Definition{httpRequests, httpSeconds, httpEvents, httpShed, httpInFlight}
+	return []metric.Definition{httpRequests, httpSeconds, httpEvents, httpShed, httpRefused, httpInFlight}
 }
 
 // What an event's sender was told.
@@ -57,6 +62,7 @@ type doorMetrics struct {
 	seconds  *prometheus.HistogramVec
 	shed     *prometheus.CounterVec
 
+	connectionsRefused             prometheus.Counter
 	acknowledged, refused, unknown prometheus.Counter // events
 }
 
@@ -64,12 +70,14 @@ func newDoorMetrics(reg prometheus.Registerer, held *budget) *doorMetrics {
 	events := httpEvents.CounterVec()
 	m := &doorMetrics{
 		requests: httpRequests.CounterVec(), seconds: httpSeconds.HistogramVec(), shed: httpShed.CounterVec(),
+		connectionsRefused: httpRefused.Counter(),
+
 		acknowledged: events.WithLabelValues(resultAcknowledged),
 		refused:      events.WithLabelValues(resultRefused),
 		unknown:      events.WithLabelValues(resultUnknown),
 	}
 	inFlight := httpInFlight.GaugeFunc(func() float64 { return float64(held.bytes()) })
-	reg.MustRegister(m.requests, m.seconds, events, m.shed, inFlight)
+	reg.MustRegister(m.requests, m.seconds, events, m.shed, m.connectionsRefused, inFlight)
 	return m
 }
 

@@ -52,7 +52,7 @@ func NewServer(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	server.IdleTimeout = limits.IdleTimeout
 	return &Server{
 		handler:  handler,
-		listener: newLimitListener(listener, limits.Connections),
+		listener: newLimitListener(listener, limits.Connections, limits.CallerConnections, handler.metrics.connectionsRefused.Inc),
 		http:     server,
 	}, nil
 }

@@ -49,6 +49,7 @@ func costs() map[string]string {
 		"max-in-flight-bytes":    "memory, this much at worst for bodies and their events, which count as 8 times their text while they are parsed and not yet encoded; lower, callers are answered 503 sooner when brokers are slow",
 		"max-caller-bytes":       "fairness: at all of the bodies' bytes one caller can shut out the others; behind a proxy all callers have one address",
 		"max-connections":        "a file descriptor and the memory of its buffers each; further ones wait in the kernel's queue",
+		"max-caller-connections": "fairness: at all of the connections one address can keep the others out; behind a proxy all callers have one address, and it is to be as many as --max-connections",
 		"read-timeout":           "longer: slow callers hold memory and connections for longer; shorter: large batches over slow lines are refused",
 		"attempts":               "time: each may take all of --timeout; an event sent twice is stopped by the services, and stands twice in the log",
 		"refused":                "the file is emptied at the start",
