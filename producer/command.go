@@ -252,7 +252,7 @@ func sendCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
 		Register: func(f *service.Flags) {
 			c.connection.register(f)
 			c.log.Register(f)
-			f.StringVar(&c.refused, "refused", "", "write lines that were not acknowledged to `file`, to be mended and sent again")
+			f.StringVar(&c.refused, "refused", "", "write lines that were not acknowledged to `file`, to be mended and sent again; standard error names those that are too long to be kept")
 			f.IntVar(&c.attempts, "attempts", 5, "`times` to send an event whose outcome is unknown or whose broker is away")
 		},
 		Run: c.run,

@@ -60,6 +60,25 @@ func TestSendCommand(t *testing.T) {
 	}
 }
 
+// A line that is too long to be kept cannot be among the refused lines: standard
+// error says which it was, and the run has failed.
+func TestSendCommandLongLine(t *testing.T) {
+	b := startBackend(t, backendConfig{})
+	refused := filepath.Join(t.TempDir(), "refused.ndjson")
+	long := `{"type":"shop.stock.moved","data":"` + strings.Repeat(canary, 100_000) + `"}`
+	events := strings.Join([]string{movementLine("m-1", "s-1"), long, canary}, "\n")
+	code, stdout, stderr := execute(t.Context(), b, events, "send", "--refused", refused, "-")
+	if got := results(t, stdout); code != service.ExitFailed || len(got) != 3 || got[1].Status != 413 {
+		t.Errorf("exit %d, answers %s, want exit 1 and line 2 too large", code, stdout)
+	}
+	if text, err := os.ReadFile(refused); err != nil || string(text) != canary+"\n" {
+		t.Errorf("refused %q, %v, want line 3 alone", text, err)
+	}
+	if !regexp.MustCompile(`too long.*"file":"standard input","line":2}`).MatchString(stderr) || strings.Contains(stderr, canary) {
+		t.Errorf("standard error says %q, want line 2 of standard input named, and nothing of it shown", stderr)
+	}
+}
+
 func TestCommandUsage(t *testing.T) {
 	b := startBackend(t, backendConfig{})
 	for _, args := range [][]string{

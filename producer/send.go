@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ type SendConfig struct {
 	Publisher Publisher     // required
 	Set       *schemas.Set  // required
 	Out       io.Writer     // one answer per event, in input order; required
-	Refused   io.Writer     // lines to mend and send again; nil for none
+	Refused   io.Writer     // lines to mend and send again, but for those too long to be kept, which Log names; nil for none
 	Progress  io.Writer     // a line that is written over and over; nil for none
 	Log       *slog.Logger  // default slog.Default()
 	MaxEvent  int           // bytes of one event's data; default 1 MiB
@@ -76,6 +77,9 @@ func Send(ctx context.Context, cfg SendConfig, inputs ...Input) (Sent, error) {
 		cfg.Log = slog.Default()
 	}
 	s := &sender{cfg: cfg, progress: newProgress(cfg.Progress)}
+	if len(inputs) == 1 {
+		s.only = inputs[0].Name
+	}
 	in := &intake{set: cfg.Set, maxEvent: cfg.MaxEvent, log: cfg.Log}
 	s.intake = in
 	pipe := &pipeline{intake: in, publisher: cfg.Publisher, events: newBound(sendEvents), text: newBound(sendBytes)}
@@ -154,6 +158,7 @@ func read(ctx context.Context, inputs []Input, maxLine int) <-chan readChunk {
 type sender struct {
 	cfg      SendConfig
 	intake   *intake
+	only     string // the input's name, where there is only one
 	sent     Sent
 	progress *progress
 	out      []byte // reused
@@ -179,6 +184,10 @@ func (s *sender) answer(ctx context.Context, c *chunk) error {
 		default:
 			s.sent.Refused++
 			s.refused = append(s.refused, l.text...)
+			if len(l.text) == 0 && s.cfg.Refused != nil {
+				s.cfg.Log.Warn("line is too long to be kept: it is not among the refused lines",
+					"file", cmp.Or(l.answer.File, s.only), "line", l.number)
+			}
 		}
 		if len(l.text) > 0 {
 			s.refused = append(s.refused, '\n')
