@@ -100,6 +100,7 @@ func (c SimulateConfig) resume() (*simulation, int64, error) {
 		if found && at.Next < 0 {
 			return nil, 0, fmt.Errorf("checkpoint %s: next %d: want 0 or more", c.Checkpoint, at.Next)
 		}
+		sim.from = at.Next
 		snapshot, err := os.ReadFile(c.snapshotPath())
 		switch {
 		case err == nil && found:
@@ -110,14 +111,14 @@ func (c SimulateConfig) resume() (*simulation, int64, error) {
 				return nil, 0, fmt.Errorf("%s does not belong to checkpoint %s: remove it", c.snapshotPath(), c.Checkpoint)
 			}
 			sim.snapshotAt = sim.shop.Sequence()
-			return sim, at.Next, nil
+			return sim, sim.from, nil
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, 0, fmt.Errorf("read snapshot: %w", err)
 		}
 	}
 	var err error
 	sim.shop, err = shop.New(c.Shop)
-	return sim, at.Next, err
+	return sim, sim.from, err
 }
 
 func (c SimulateConfig) snapshotPath() string { return c.Checkpoint + ".snapshot" }
@@ -127,6 +128,7 @@ func (c SimulateConfig) snapshotPath() string { return c.Checkpoint + ".snapshot
 type simulation struct {
 	cfg        SimulateConfig
 	shop       *shop.Shop
+	from       int64 // index to begin with; what the shop did before is not sent
 	end        int64 // index to stop before, or 0
 	snapshotAt int64 // sequence of the last snapshot
 	err        error // of taking one
@@ -145,7 +147,8 @@ func (s *simulation) events() iter.Seq2[int64, *publish.Event] {
 	return func(yield func(int64, *publish.Event) bool) {
 		for {
 			sequence := s.shop.Sequence()
-			if s.cfg.Checkpoint != "" && sequence >= s.snapshotAt+snapshotEvery {
+			// While it catches up nothing is saved, so snapshots would pile up.
+			if s.cfg.Checkpoint != "" && sequence >= max(s.from, s.snapshotAt+snapshotEvery) {
 				data, err := s.shop.Snapshot()
 				if err != nil {
 					s.err = err

@@ -82,6 +82,18 @@ func TestSimulateSnapshotLost(t *testing.T) {
 	}
 }
 
+// What the shop did long ago is made again and let go: no snapshot of it is kept.
+func TestSimulateCatchesUp(t *testing.T) {
+	cfg := producer.SimulateConfig{Shop: simShop, Checkpoint: filepath.Join(t.TempDir(), "sim")}
+	at := `{"simulate":{"seed":11,"products":30,"max_customers":50,"max_open":20},"next":160000}`
+	if err := os.WriteFile(cfg.Checkpoint, []byte(at), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := producer.SnapshotsOfThePast(cfg); err != nil || got > 1 {
+		t.Errorf("caught up with %d snapshots, %v, want one at most", got, err)
+	}
+}
+
 // An endless simulation ends with its context, and repeats nothing.
 func TestSimulateStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
