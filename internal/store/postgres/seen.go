@@ -43,6 +43,13 @@ const (
 	forgetGrace = 2 * time.Minute
 	// noteParts is how many notes there are in a horizon of the clock.
 	noteParts = 16
+
+	// A table that is made or dropped costs several of the locks that the server
+	// has for all transactions together. So one transaction notes noteAtOnce
+	// slices, for which it makes three tables each at most, and drops
+	// forgetAtOnce; what is left waits for the next one.
+	noteAtOnce   = 32
+	forgetAtOnce = 100
 )
 
 // prepare makes sure that the slices of IDs exist, and returns the IDs by slice.
@@ -69,16 +76,54 @@ func (t *seenSlices) prepare(ctx context.Context, s *session, seen []store.Seen)
 			stale = append(stale, id)
 		}
 	}
-	if len(stale) == 0 {
-		return groups, nil
+	slices.SortFunc(stale, store.Slice.Compare) // neighbours have tables in common
+	// All of them are noted before any is dropped, for they may be old as well.
+	// Old ones are dropped in as many transactions as it takes to note these: a
+	// rebuild drops as fast as it makes.
+	more := false
+	for i := 0; i < len(stale); i += noteAtOnce {
+		some, last := stale[i:min(i+noteAtOnce, len(stale))], i+noteAtOnce >= len(stale)
+		err := t.turn(ctx, s, func(ctx context.Context, tx pgx.Tx) (err error) {
+			if err = t.note(ctx, tx, some); err == nil && last {
+				more, err = t.forget(ctx, tx)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	err = s.ask(ctx, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error { return t.note(ctx, tx, stale) })
+	for i := noteAtOnce; i < len(stale) && more; i += noteAtOnce {
+		err := t.turn(ctx, s, func(ctx context.Context, tx pgx.Tx) (err error) {
+			more, err = t.forget(ctx, tx)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return groups, nil
+}
+
+// turn runs fn in a transaction, in which no other instance makes or drops
+// slices, after it has read which there are, and the clock of the others. The
+// caller holds the mutex.
+func (t *seenSlices) turn(ctx context.Context, s *session, fn func(context.Context, pgx.Tx) error) error {
+	err := s.ask(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))`, lockForget); err != nil {
+				return err
+			}
+			if err := t.read(ctx, tx); err != nil {
+				return err
+			}
+			return fn(ctx, tx)
+		})
 	})
 	if err != nil {
 		t.known = nil
 	}
-	return groups, err
+	return err
 }
 
 // reset has the slices read again: one of them is gone.
@@ -111,15 +156,9 @@ func readSlices(ctx context.Context, tx querier, each func(id store.Slice, used 
 	return err
 }
 
-// note writes that slices are in use, makes those that are missing and drops old
-// ones; instances take turns. The caller holds the mutex.
+// note writes that slices are in use and makes those that are missing. The caller
+// holds the mutex.
 func (t *seenSlices) note(ctx context.Context, tx pgx.Tx, ids []store.Slice) error {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))`, lockForget); err != nil {
-		return err
-	}
-	if err := t.read(ctx, tx); err != nil { // also the clock of the others
-		return err
-	}
 	wanted := map[store.Slice]bool{}
 	for _, id := range ids {
 		for _, n := range id.Neighbours() {
@@ -140,18 +179,23 @@ func (t *seenSlices) note(ctx context.Context, tx pgx.Tx, ids []store.Slice) err
 		}
 		t.known[id] = noted{used: t.clock, at: at}
 	}
-	return t.forget(ctx, tx)
+	return nil
 }
 
-// forget drops the slices that lie a horizon behind the clock, once they were not
-// used for a horizon of the clock, nor lately: a partition that lags behind the
-// others still needs them. The caller holds the mutex.
-func (t *seenSlices) forget(ctx context.Context, tx pgx.Tx) error {
+// forget drops slices that lie a horizon behind the clock, once they were not used
+// for a horizon of the clock, nor lately: a partition that lags behind the others
+// still needs them. It reports whether there may be more. The caller holds the
+// mutex.
+func (t *seenSlices) forget(ctx context.Context, tx pgx.Tx) (more bool, err error) {
+	forgotten := 0
 	for id, n := range t.known {
 		h := id.Horizon.Microseconds()
 		old := t.clock - h
 		if (id.N+1)*h > old || n.used >= old-h/noteParts {
 			continue
+		}
+		if forgotten == forgetAtOnce {
+			return true, nil
 		}
 		var dropped bool
 		err := tx.QueryRow(ctx, `DELETE FROM firehose_seen_slices WHERE name = $1 AND used_at <= now() - $2::interval RETURNING true`,
@@ -160,14 +204,15 @@ func (t *seenSlices) forget(ctx context.Context, tx pgx.Tx) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		if _, err := tx.Exec(ctx, `DROP TABLE `+quote(id.Table()), pgx.QueryExecModeSimpleProtocol); err != nil {
-			return err
+			return false, err
 		}
 		delete(t.known, id)
+		forgotten++
 	}
-	return nil
+	return false, nil
 }
 
 const seenColumns = `key bytea, hash bytea`
