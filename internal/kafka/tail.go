@@ -96,9 +96,9 @@ type ReadConfig struct {
 	From       From
 	Follow     bool // wait for more at the end; else stop at what was the end when it began
 
-	// Idle is how long nothing may come before the rest of a log counts as
-	// empty: the last offsets of a compacted log may hold no record at all.
-	// Default 3s.
+	// Idle is how long nothing may come before the leaders are asked whether
+	// they are there, and then again before the rest of a log counts as empty:
+	// the last offsets of a compacted log may hold no record at all. Default 3s.
 	Idle time.Duration
 }
 
@@ -172,6 +172,7 @@ func (r *reader) run(ctx context.Context, each func(*Record) (bool, error)) erro
 		return err
 	}
 	defer client.Close()
+	quiet := silence{reader: r, client: client}
 	for r.rc.Follow || len(r.ends) > 0 {
 		fetches, idle := r.poll(ctx, client)
 		switch {
@@ -180,12 +181,15 @@ func (r *reader) run(ctx context.Context, each func(*Record) (bool, error)) erro
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case idle:
-			// Silence means that nothing is left only if somebody is there.
-			return r.ping(ctx, client)
+			if over, err := quiet.over(ctx); over || err != nil {
+				return err
+			}
+			continue
 		}
 		if err := fetchError(fetches); err != nil {
 			return err
 		}
+		quiet.broken()
 		if more, err := r.deliver(fetches, client, each); err != nil || !more {
 			return err
 		}
@@ -201,15 +205,6 @@ func (r *reader) poll(ctx context.Context, client *kgo.Client) (fetches kgo.Fetc
 	defer cancel()
 	fetches = client.PollFetches(waiting)
 	return fetches, fetches.NumRecords() == 0 && waiting.Err() != nil
-}
-
-func (r *reader) ping(ctx context.Context, client *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, r.rc.Idle)
-	defer cancel()
-	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("brokers do not answer: %w", err)
-	}
-	return nil
 }
 
 func (r *reader) deliver(fetches kgo.Fetches, client *kgo.Client, each func(*Record) (bool, error)) (more bool, err error) {
