@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"firehose/internal/failpoint"
@@ -98,7 +99,6 @@ func (e *Engine) prune(claims []*claim) []*claim {
 			e.goOn(c.p) // the commit whose answer was lost had happened
 			continue
 		}
-		c.trip, c.wait = "", nil
 		kept = append(kept, c)
 	}
 	return kept
@@ -196,6 +196,7 @@ func (e *Engine) settle(claims []*claim) {
 		if n := len(c.events); n > 0 {
 			last := c.events[n-1]
 			p.pos.Next, p.pos.LeaderEpoch = last.next(), last.LeaderEpoch
+			maps.DeleteFunc(p.aside, func(offset int64, _ bool) bool { return offset < p.pos.Next })
 			p.moved()
 			if !p.gone { // its series are gone, too
 				e.metrics.applied(p, c.events)
@@ -209,6 +210,7 @@ func (e *Engine) settle(claims []*claim) {
 		case c.wait != nil:
 			p.rest(e.backoff(p.attempts + 1))
 			e.setState(p, PausedDLT, c.wait.Error())
+		case p.round != nil && p.state == PausedDLT: // the pause is not over
 		default:
 			e.goOn(p)
 		}
@@ -225,7 +227,9 @@ func (e *Engine) rest(ctx context.Context, claims []*claim, attempt int, err err
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, c := range claims {
-		e.setState(c.p, PausedStore, err.Error())
+		if len(c.events) > 0 { // else it waits for something else, or for nothing
+			e.setState(c.p, PausedStore, err.Error())
+		}
 	}
 	until := time.Now().Add(e.backoff(attempt))
 	stop := context.AfterFunc(ctx, e.stop)
@@ -238,7 +242,7 @@ func (e *Engine) rest(ctx context.Context, claims []*claim, attempt int, err err
 		return true
 	}
 	for _, c := range claims {
-		if c.mine() {
+		if c.mine() && len(c.events) > 0 {
 			c.giveBack()
 		}
 	}

@@ -37,52 +37,46 @@ func (e *Engine) admit(claims []*claim) {
 	}
 }
 
-// setAside writes the claims' failed records to their dead-letter topics and
-// waits until that is acknowledged: a position never passes a record before. A
-// claim whose dead letter is not acknowledged in time ends there.
+// setAside writes the claims' failed records to their dead-letter topics: a
+// position never passes a record before that is acknowledged. A claim whose dead
+// letters are refused, or not acknowledged at once, ends there; the others are not
+// held up.
 func (e *Engine) setAside(ctx context.Context, claims []*claim) error {
-	var failed []*Event
-	var records []*kgo.Record
-	for _, c := range claims {
-		for _, ev := range c.events {
-			if f := failureOf(ev); f != nil && !ev.aside {
-				failed = append(failed, ev)
-				records = append(records, e.deadLetter(ev, f))
-			}
-		}
-	}
-	if len(failed) == 0 {
+	rounds := e.newRounds(claims)
+	if len(rounds) == 0 {
 		return nil
 	}
-	errs, err := e.letters.send(ctx, records)
-	if err != nil {
+	if err := e.letters.connect(); err != nil {
 		return fmt.Errorf("%w: dead-letter client: %w", ErrMisuse, err)
 	}
-	refused := map[*Event]error{}
-	for i, ev := range failed {
-		if errs[i] != nil {
-			refused[ev] = errs[i]
-			continue
-		}
-		ev.aside = true
-		failpoint.Hit("after-dead-letter")
-		f := failureOf(ev)
-		e.metrics.setAside(f.Class)
-		e.cfg.Log.Warn("record set aside", "group", e.cfg.Group, "topic", ev.From.Topic,
-			"partition", ev.From.Partition, "offset", ev.From.Offset, "class", f.Class, "err", f.Err)
+	for _, r := range rounds {
+		e.letters.begin(ctx, r)
 	}
+	await(ctx, rounds)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, c := range claims {
-		for i, ev := range c.events {
-			if err := refused[ev]; err != nil {
-				c.wait = fmt.Errorf("dead letter: %w", err)
-				c.cut(i, true)
-				break
-			}
+	for _, r := range rounds {
+		if !r.over {
+			r.leave()
+		} else if r.err != nil {
+			r.c.trip, r.c.wait = "", r.err
+			r.c.cut(r.at[r.first], true)
 		}
 	}
 	return nil
+}
+
+// asideNow notes a record whose dead letter is acknowledged. The caller holds the
+// mutex.
+func (e *Engine) asideNow(p *partition, offset int64, f *Failure) {
+	if p.aside == nil {
+		p.aside = map[int64]bool{}
+	}
+	p.aside[offset] = true
+	failpoint.Hit("after-dead-letter")
+	e.metrics.setAside(f.Class)
+	e.cfg.Log.Warn("record set aside", "group", e.cfg.Group, "topic", p.id.Topic,
+		"partition", p.id.ID, "offset", offset, "class", f.Class, "err", f.Err)
 }
 
 // deadLetter returns the record to set aside: key, value, headers and partition

@@ -163,6 +163,8 @@ func (e *Engine) Run(ctx context.Context, abort context.Context) error {
 		g.Go(func() error { return e.checkAccess(fetch, e.client) }) // one who is alone has asked before it joined
 	}
 	err := g.Wait()
+	cancel(nil) // dead letters that nobody waits for
+	e.letters.open.Wait()
 
 	last, done := context.WithTimeout(abort, 5*time.Second)
 	defer done()

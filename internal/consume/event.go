@@ -29,7 +29,6 @@ type Event struct {
 	control bool       // a transaction marker: it only takes an offset
 	headed  bool       // its schema is in a header of the record
 	failure error      // a *Failure once the record is known to be unusable
-	aside   bool       // its dead letter is acknowledged
 	settled bool       // the image of its entity has decided for it: see store.Row
 	seen    store.Seen // of a fact that must not count twice
 	ops     []op       // what the projection asked for, when no before is needed

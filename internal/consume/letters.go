@@ -21,6 +21,7 @@ import (
 // since several together would not fit.
 type letters struct {
 	e     *Engine
+	open  sync.WaitGroup // rounds that are not over
 	once  sync.Once
 	small *kgo.Client
 	large *kgo.Client
@@ -36,12 +37,8 @@ const largeLetter = 512 << 10
 var errUnanswered = errors.New("no answer in time")
 
 // send writes the records and returns what became of each, after the dead-letter
-// timeout at the latest, whatever the client still waits for. The second error
-// says that there is no client.
-func (l *letters) send(ctx context.Context, records []*kgo.Record) ([]error, error) {
-	if l.once.Do(l.connect); l.err != nil {
-		return nil, l.err
-	}
+// timeout at the latest, whatever the client still waits for.
+func (l *letters) send(ctx context.Context, records []*kgo.Record) []error {
 	ctx, cancel := context.WithTimeout(ctx, l.e.cfg.DeadLetterTimeout)
 	defer cancel()
 	type answer struct {
@@ -72,13 +69,19 @@ func (l *letters) send(ctx context.Context, records []*kgo.Record) ([]error, err
 			errs[a.i] = a.err
 			open--
 		case <-ctx.Done():
-			return errs, nil
+			return errs
 		}
 	}
-	return errs, nil
+	return errs
 }
 
-func (l *letters) connect() {
+// connect makes the clients, if there are none.
+func (l *letters) connect() error {
+	l.once.Do(l.dial)
+	return l.err
+}
+
+func (l *letters) dial() {
 	// A dead letter may be written twice, but waiting for it must end.
 	opts := append([]kgo.Opt{
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -95,7 +98,7 @@ func (l *letters) connect() {
 	}
 }
 
-// close closes the clients, if there are any.
+// close closes the clients, if there are any. No round is open.
 func (l *letters) close() {
 	for _, c := range []*kgo.Client{l.small, l.large} {
 		if c != nil {

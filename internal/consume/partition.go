@@ -72,11 +72,14 @@ type partition struct {
 	epoch       int   // grows when what an applier holds of it is not its to apply any more
 	start       int64 // where the log began when it was assigned
 	state       State
-	why         string    // what caused the state, for operators
-	fetchError  string    // the last one that was told
-	retryAt     time.Time // of a paused state
-	attempts    int       // of the pause: backoff
-	stalls      int       // of its decoder, in a row
+	why         string         // what caused the state, for operators
+	fetchError  string         // the last one that was told
+	retryAt     time.Time      // of a paused state
+	attempts    int            // of the pause: backoff
+	stalls      int            // of its decoder, in a row
+	round       *round         // its dead letters that nobody waits for; nil when there are none
+	slow        bool           // its last dead letters were not acknowledged at once
+	aside       map[int64]bool // offsets behind pos whose dead letters are acknowledged
 	breaker     breaker
 	applied     prometheus.Counter // of its events; gone with it
 }
@@ -126,7 +129,7 @@ func (p *partition) age(now time.Time) time.Duration {
 }
 
 // flows reports whether what is queued will soon be gone: nothing holds it up.
-func (p *partition) flows() bool { return p.state == Active && p.stalls == 0 }
+func (p *partition) flows() bool { return p.state == Active && p.stalls == 0 && p.round == nil }
 
 // ready returns how many decoded events wait at the head of the queue.
 func (p *partition) ready() int {
@@ -186,6 +189,6 @@ func (p *partition) untake(offset int64, again bool) {
 
 // clear forgets everything that is queued, and what an applier holds.
 func (p *partition) clear() {
-	p.queue, p.queuedBytes = nil, 0
+	p.queue, p.queuedBytes, p.aside = nil, 0, nil
 	p.epoch++
 }
