@@ -63,6 +63,9 @@ func (src source) config() (*pgx.ConnConfig, error) {
 	defaultTo("idle_in_transaction_session_timeout", milliseconds(idleTimeout))
 	defaultTo("tcp_user_timeout", milliseconds(userTimeout))
 	cfg.RuntimeParams["TimeZone"] = "UTC"
+	// What a batch was merged from is checked in its transaction, which needs no
+	// stricter level than this one and fails without need at any.
+	cfg.RuntimeParams["default_transaction_isolation"] = "read committed"
 	cfg.RuntimeParams["client_min_messages"] = "warning"
 	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > connectTimeout {
 		cfg.ConnectTimeout = connectTimeout
