@@ -18,6 +18,8 @@ func TestConfigIsChecked(t *testing.T) {
 		{"a queue of less than nothing", "max queue bytes -1: want 1048576 or more", firehose.Config{MaxQueueBytes: -1}},
 		{"no such store", "store: want sqlite:PATH or postgres://", firehose.Config{Store: "mysql:x"}},
 		{"a password for a file", "a store of SQLite has no password", firehose.Config{Store: "sqlite:x.db", StorePasswordFile: "p"}},
+		{"a password in the address", "--store-password-file", firehose.Config{Store: "postgres://u:s3cret@127.0.0.1:1/db"}},
+		{"a password among the settings", "--store-password-file", firehose.Config{Store: "postgresql://u@127.0.0.1:1/db?sslmode=disable&password=s3cret"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -28,6 +30,9 @@ func TestConfigIsChecked(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the error shows the password: %v", err)
 			}
 		})
 	}

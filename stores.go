@@ -2,7 +2,9 @@ package firehose
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"firehose/internal/consume"
@@ -37,6 +39,9 @@ func openStore(ctx context.Context, cfg *Config, tables []*store.Table) (opened,
 		s, err := sqlite.Open(ctx, sqlite.Config{Path: rest, Owner: cfg.Group}, tables)
 		return opened{s, true, 1}, err
 	case (scheme == "postgres" || scheme == "postgresql") && strings.HasPrefix(rest, "//"):
+		if holdsPassword(cfg.Store) {
+			return opened{}, errors.New("store: holds a password, which the list of processes shows: want it in the file that --store-password-file names")
+		}
 		const appliers = 2 // docs/adr/0006-two-transactions-in-flight.md says why
 		s, err := postgres.Open(ctx, postgres.Config{
 			Address: cfg.Store, PasswordFile: cfg.StorePasswordFile, Owner: cfg.Group, Appliers: appliers,
@@ -44,4 +49,15 @@ func openStore(ctx context.Context, cfg *Config, tables []*store.Table) (opened,
 		return opened{s, false, appliers}, err
 	}
 	return opened{}, fmt.Errorf("store: want sqlite:PATH or postgres://USER@HOST:PORT/DATABASE?search_path=SCHEMA")
+}
+
+// holdsPassword reports whether a database's URL names a password where pgx looks
+// for one. What is no URL is refused by pgx.
+func holdsPassword(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	password, _ := u.User.Password()
+	return password != "" || u.Query().Get("password") != ""
 }
