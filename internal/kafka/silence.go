@@ -25,7 +25,7 @@ type lead struct{ broker, epoch int32 }
 
 // maxSilences is how often, an idle time apart, a partition's leader may not
 // answer. Brokers agree on a new one some 9 s after the old one died.
-const maxSilences = 10
+const maxSilences = 5
 
 // broken notes that something came.
 func (s *silence) broken() { s.led, s.asked = nil, 0 }
