@@ -29,7 +29,7 @@ func (s *Store) Apply(ctx context.Context, b *store.Batch) (store.Result, error)
 	}
 	a := &applier{s: s, sess: sess, ctx: ctx, now: time.Now().UTC()}
 	err = a.apply(b)
-	if err != nil && hasCode(err, undefinedTable) {
+	if hasCode(err, undefinedTable) && !ofAnotherSession(err) {
 		// Another instance dropped a slice of seen IDs that was not used for
 		// long, or this one has missed that a table was dropped.
 		s.seen.reset()

@@ -43,7 +43,7 @@ func classify(op string, err error) error {
 // run.
 func whileRunning(op string, err error) error {
 	var e *pgconn.PgError
-	if errors.As(err, &e) && e.Code[:2] == invalidAuthorization {
+	if errors.As(err, &e) && (e.Code[:2] == invalidAuthorization || ofAnotherSession(err)) {
 		// A password is rotated in the server and in its file one after the other.
 		err = fmt.Errorf("%w: %w", store.ErrTransient, describe(err))
 	}
@@ -119,6 +119,9 @@ func (e *serverError) Error() string { return e.text + " (SQLSTATE " + e.code + 
 func (e *serverError) Unwrap() error { return e.cause }
 
 func textOf(e *pgconn.PgError) string {
+	if ofAnotherSession(e) {
+		return strings.ReplaceAll(e.Message, "\n", " ") + ": is there a pooler in transaction mode between? A store needs sessions of its own"
+	}
 	switch e.Code[:2] {
 	case dataException, constraintViolated, limitExceeded:
 		parts := []string{"PostgreSQL refuses a value"}
@@ -130,6 +133,24 @@ func textOf(e *pgconn.PgError) string {
 		return strings.Join(parts, ", ")
 	}
 	return strings.ReplaceAll(e.Message, "\n", " ")
+}
+
+// ofAnotherSession reports whether what the session has prepared or staged is not
+// there. That it is in another session is the one explanation.
+func ofAnotherSession(err error) bool {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case "26000", "42P05": // a prepared statement is not there, or is there already
+		return true
+	case undefinedTable:
+		return strings.Contains(e.Message, stagePrefix)
+	case "3F000": // no schema: that of temporary tables, before there is one
+		return strings.Contains(e.Message, "pg_temp")
+	}
+	return false
 }
 
 // hasCode reports whether err is PostgreSQL's error of that code.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -88,6 +89,7 @@ func (src source) connect(ctx context.Context) (*pgx.Conn, error) {
 // it from the pool owns it.
 type session struct {
 	conn   *pgx.Conn         // nil until it is connected, and again when it broke
+	name   string            // no other session's
 	stages map[string]*stage // by purpose
 	staged int               // made so far
 	batch  int               // the batch that is staged now
@@ -101,7 +103,7 @@ func (src source) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{conn: conn, stages: map[string]*stage{}, patience: connectTimeout}
+	s := &session{conn: conn, name: strings.ToLower(rand.Text()[:10]), stages: map[string]*stage{}, patience: connectTimeout}
 	var timeout int64
 	err = s.ask(ctx, func(ctx context.Context) error {
 		return conn.QueryRow(ctx, `SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'`,
@@ -121,16 +123,20 @@ var errNoAnswer = errors.New("the server does not answer")
 
 // ask runs fn, which waits for one pipeline of statements, for as long as the
 // session is patient. When that is over the connection is closed, since nobody
-// knows what its next answer would belong to.
+// knows what its next answer would belong to; and so it is when it leads to
+// another session than before.
 func (s *session) ask(ctx context.Context, fn func(ctx context.Context) error) error {
-	if s.patience == 0 {
-		return fn(ctx)
+	bounded, cancel := ctx, func() {}
+	if s.patience > 0 {
+		bounded, cancel = context.WithTimeout(ctx, s.patience)
 	}
-	bounded, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	err := fn(bounded)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return fmt.Errorf("%w: waited %v", errNoAnswer, s.patience)
+	case ofAnotherSession(err):
+		_ = closeNow(s.conn) // says nothing more
 	}
 	return err
 }

@@ -14,6 +14,10 @@ type stage struct {
 	batch         int // the last that it was loaded for
 }
 
+// stagePrefix begins the names of staging tables. The session's own name follows,
+// so that through a pooler no session finds the rows of another one's in its own.
+const stagePrefix = "firehose_stage_"
+
 const (
 	// maxStages bounds the temporary tables of a session, as far as a single
 	// batch does not need more.
@@ -61,7 +65,7 @@ func (s *session) makeStage(ctx context.Context, purpose, columns string) error 
 		delete(s.stages, purpose)
 	}
 	s.staged++
-	st := &stage{name: fmt.Sprintf("pg_temp.firehose_stage_%d", s.staged), columns: columns, batch: s.batch}
+	st := &stage{name: fmt.Sprintf("pg_temp.%s%s_%d", stagePrefix, s.name, s.staged), columns: columns, batch: s.batch}
 	if err := s.run(ctx, fmt.Sprintf("CREATE TEMPORARY TABLE %s (%s)", st.name, columns)); err != nil {
 		return err
 	}
