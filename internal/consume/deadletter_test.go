@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -217,5 +218,37 @@ func TestDeadLetterNotAcknowledged(t *testing.T) {
 	accept()
 	b.caughtUp()
 	b.wantQuery(2, "SELECT sum(entries) FROM sums")
+	b.wantQuery(1, "SELECT count(*) FROM firehose_dead_letters")
+}
+
+// Somebody added a partition to the source and none to the dead letters: the new
+// partition says what it wants, and goes on soon after it has it.
+func TestDeadLetterTopicWithFewerPartitions(t *testing.T) {
+	b := newBank(t)
+	admin := kadm.NewClient(b.client)
+	grow := func(topic string) {
+		t.Helper()
+		if resp, err := admin.UpdatePartitions(t.Context(), 3, topic); err != nil || resp.Error() != nil {
+			t.Fatal(err, resp.Error())
+		}
+	}
+	grow("bank.entries")
+	bad := b.entry("bad", "a", 1, 2)
+	bad.Value = []byte("garbage")
+	b.eventually("the partition is there", func() error {
+		b.client.ForceMetadataRefresh()
+		return b.client.ProduceSync(t.Context(), bad).FirstErr()
+	})
+	m := b.start(b.store)
+	b.eventually("it says what it wants", func() error {
+		for _, s := range m.Status() {
+			if strings.Contains(s.Why, "bank.entries.bank-dlt has 2 partitions") && s.State == consume.PausedDLT && s.Position.Partition == 2 {
+				return nil
+			}
+		}
+		return fmt.Errorf("%+v", m.Status())
+	})
+	grow("bank.entries.bank-dlt")
+	b.caughtUp()
 	b.wantQuery(1, "SELECT count(*) FROM firehose_dead_letters")
 }

@@ -92,7 +92,7 @@ func New(cfg Config, s Store) (*Engine, error) {
 	for _, h := range cfg.Handlers {
 		e.handlers[h.Topic.Topic] = h
 	}
-	e.letters = &letters{e: e}
+	e.letters = &letters{e: e, partitions: map[string]int{}}
 	e.metrics = newMetrics(cfg.Metrics, cfg.Group)
 	cfg.Metrics.MustRegister(newExporterCollector(e))
 	e.metrics.reg.MustRegister(newPartitionCollector(e))

@@ -26,6 +26,9 @@ type letters struct {
 	small *kgo.Client
 	large *kgo.Client
 	err   error
+
+	mu         sync.Mutex
+	partitions map[string]int // how many a dead-letter topic has, as the clients know
 }
 
 // largeLetter is the size from which a dead letter is a batch of its own: far
@@ -69,10 +72,40 @@ func (l *letters) send(ctx context.Context, records []*kgo.Record) []error {
 			errs[a.i] = a.err
 			open--
 		case <-ctx.Done():
-			return errs
+			open, large = 0, nil
+		}
+	}
+	for i, err := range errs {
+		if err != nil && !errors.Is(err, errUnanswered) { // such a record is the client's still
+			errs[i] = l.explain(records[i], err)
 		}
 	}
 	return errs
+}
+
+// samePartition leaves a record on the partition number of its source. It is
+// called by the clients.
+func (l *letters) samePartition(topic string) func(*kgo.Record, int) int {
+	return func(r *kgo.Record, n int) int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.partitions[topic] = n
+		return int(r.Partition)
+	}
+}
+
+// explain says what is wrong where a dead-letter topic was not given the partitions
+// that its source was. The clients would look again after minutes only.
+func (l *letters) explain(r *kgo.Record, err error) error {
+	l.mu.Lock()
+	n := l.partitions[r.Topic]
+	l.mu.Unlock()
+	if n == 0 || int(r.Partition) < n {
+		return err
+	}
+	l.small.ForceMetadataRefresh()
+	l.large.ForceMetadataRefresh()
+	return fmt.Errorf("topic %s has %d partitions and its source has one of number %d: give it as many as that has", r.Topic, n, r.Partition)
 }
 
 // connect makes the clients, if there are none.
@@ -84,7 +117,7 @@ func (l *letters) connect() error {
 func (l *letters) dial() {
 	// A dead letter may be written twice, but waiting for it must end.
 	opts := append([]kgo.Opt{
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RecordPartitioner(kgo.BasicConsistentPartitioner(l.samePartition)),
 		kgo.AllowIdempotentProduceCancellation(),
 		kgo.WithContext(l.e.life),
 	}, l.e.cfg.ClientOptions...)
