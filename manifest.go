@@ -42,7 +42,7 @@ func (s *Service) Manifest(ctx context.Context, cfg Config) (*Manifest, error) {
 	cfg.defaults(s.Name)
 	registry, err := cfg.RegistryAccess.open(cfg.Registry)
 	if err != nil {
-		return nil, fmt.Errorf("service %s: registry: %w", s.Name, err)
+		return nil, fmt.Errorf("service %s: registry: %w", s.Name, wrong(err))
 	}
 	defer registry.Close()
 	env := newEnvironment(s.Schemas, registry)

@@ -14,6 +14,7 @@ import (
 	"firehose/internal/codec"
 	"firehose/internal/consume"
 	"firehose/internal/kafka"
+	"firehose/internal/service"
 	"firehose/internal/store"
 	"firehose/schemas"
 )
@@ -94,9 +95,27 @@ func (c *Config) validate() error {
 		return fmt.Errorf("max batch %d: want 1 or more events", c.MaxBatch)
 	case c.MaxQueueBytes != 0 && c.MaxQueueBytes < minQueueBytes:
 		return fmt.Errorf("max queue bytes %d: want %d or more", c.MaxQueueBytes, minQueueBytes)
+	case c.BreakerPause < 0:
+		return fmt.Errorf("breaker pause %v: want 0 (the default) or more", c.BreakerPause)
+	case c.SchemaPatience < 0:
+		return fmt.Errorf("schema patience %v: want 0 (the default) or more", c.SchemaPatience)
 	}
+	// The member's client is made when it runs, and joins the group at once. One
+	// that does nothing says before that whether its configuration is good.
+	client, err := kafka.NewClient(c.kafka())
+	if err != nil {
+		return err
+	}
+	client.Close()
 	return nil
 }
+
+// kafka is the configuration of the member's client. It has its defaults.
+func (c *Config) kafka() kafka.Config { return c.Kafka.config(c.Brokers, c.Group, c.Log) }
+
+// wrong marks an error as one of whoever wrote the configuration: a command
+// exits with 2 for it, and not with 1.
+func wrong(err error) error { return &service.UsageError{Err: err} }
 
 // Topics returns the names of the topics that the service reads, sorted.
 func (s *Service) Topics() []string {
@@ -123,11 +142,11 @@ func (s *Service) Open(ctx context.Context, cfg Config) (*Instance, error) {
 	}
 	cfg.defaults(s.Name)
 	if err := cfg.validate(); err != nil {
-		return nil, fmt.Errorf("service %s: %w", s.Name, err)
+		return nil, fmt.Errorf("service %s: %w", s.Name, wrong(err))
 	}
 	registry, err := cfg.RegistryAccess.open(cfg.Registry)
 	if err != nil {
-		return nil, fmt.Errorf("service %s: registry: %w", s.Name, err)
+		return nil, fmt.Errorf("service %s: registry: %w", s.Name, wrong(err))
 	}
 	i := &Instance{registry: registry}
 	if err := i.open(ctx, s, cfg); err != nil {
@@ -185,7 +204,7 @@ func (i *Instance) open(ctx context.Context, s *Service, cfg Config) error {
 	i.store = opened.database
 	i.engine, err = consume.New(consume.Config{
 		Group:          cfg.Group,
-		Kafka:          cfg.Kafka.config(cfg.Brokers, cfg.Group, cfg.Log),
+		Kafka:          cfg.kafka(),
 		Handlers:       handlers,
 		Alone:          opened.alone,
 		Appliers:       opened.appliers,

@@ -3,7 +3,6 @@ package firehose
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -34,13 +33,13 @@ func openStore(ctx context.Context, cfg *Config, tables []*store.Table) (opened,
 	switch {
 	case scheme == "sqlite" && rest != "":
 		if cfg.StorePasswordFile != "" {
-			return opened{}, fmt.Errorf("store password file: a store of SQLite has no password")
+			return opened{}, wrong(errors.New("store password file: a store of SQLite has no password"))
 		}
 		s, err := sqlite.Open(ctx, sqlite.Config{Path: rest, Owner: cfg.Group}, tables)
 		return opened{s, true, 1}, err
 	case (scheme == "postgres" || scheme == "postgresql") && strings.HasPrefix(rest, "//"):
 		if holdsPassword(cfg.Store) {
-			return opened{}, errors.New("store: holds a password, which the list of processes shows: want it in the file that --store-password-file names")
+			return opened{}, wrong(errors.New("store: holds a password, which the list of processes shows: want it in the file that --store-password-file names"))
 		}
 		const appliers = 2 // docs/adr/0006-two-transactions-in-flight.md says why
 		s, err := postgres.Open(ctx, postgres.Config{
@@ -48,7 +47,7 @@ func openStore(ctx context.Context, cfg *Config, tables []*store.Table) (opened,
 		}, tables)
 		return opened{s, false, appliers}, err
 	}
-	return opened{}, fmt.Errorf("store: want sqlite:PATH or postgres://USER@HOST:PORT/DATABASE?search_path=SCHEMA")
+	return opened{}, wrong(errors.New("store: want sqlite:PATH or postgres://USER@HOST:PORT/DATABASE?search_path=SCHEMA"))
 }
 
 // holdsPassword reports whether a database's URL names a password where pgx looks

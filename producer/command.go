@@ -65,6 +65,11 @@ func loadSchemas(dir string) (*schemas.Set, error) {
 	if dir == "" {
 		return schemas.Shop(), nil
 	}
+	if info, err := os.Stat(dir); err != nil {
+		return nil, service.Usagef("--schemas: %w", err)
+	} else if !info.IsDir() {
+		return nil, service.Usagef("--schemas: %s: want a directory", dir)
+	}
 	set, err := schemas.Load(os.DirFS(dir))
 	if err != nil {
 		return nil, fmt.Errorf("--schemas: %w", err)
@@ -84,7 +89,8 @@ type opened struct {
 const accessPatience = 5 * time.Second
 
 // open makes the publisher. It does not wait for brokers or a registry that are
-// away, they may come later; but brokers that refuse it end it.
+// away, they may come later; but brokers that refuse it end it. What is wrong
+// without asking anybody is a UsageError.
 func (c *connection) open(ctx context.Context, reg prometheus.Registerer, log *slog.Logger) (*opened, error) {
 	set, err := loadSchemas(c.schemas)
 	if err != nil {
@@ -92,23 +98,14 @@ func (c *connection) open(ctx context.Context, reg prometheus.Registerer, log *s
 	}
 	registry, err := codec.NewRegistry(c.registry.Config())
 	if err != nil {
-		return nil, fmt.Errorf("--registry: %w", err)
+		return nil, service.Usagef("--registry: %w", err)
 	}
 	cfg := c.cluster.Config("firehose-producer", log)
 	cfg.Compression = c.compression
 	client, err := kafka.NewMeteredClient(cfg, reg, "producer")
 	if err != nil {
 		registry.Close()
-		return nil, err
-	}
-	topics := make([]string, 0, len(set.Topics()))
-	for _, t := range set.Topics() {
-		topics = append(topics, t.Topic)
-	}
-	if err := kafka.CheckProducer(ctx, client, topics, accessPatience); err != nil {
-		client.Close()
-		registry.Close()
-		return nil, err
+		return nil, &service.UsageError{Err: err}
 	}
 	publisher, err := publish.New(client, registry, set, publish.Config{
 		Source: c.source, Timeout: c.timeout, Metrics: reg, Log: log,
@@ -116,14 +113,22 @@ func (c *connection) open(ctx context.Context, reg prometheus.Registerer, log *s
 	if err != nil {
 		client.Close()
 		registry.Close()
-		return nil, err
+		return nil, &service.UsageError{Err: err}
 	}
-	return &opened{set: set, publisher: publisher, close: func(ctx context.Context) error {
+	o := &opened{set: set, publisher: publisher, close: func(ctx context.Context) error {
 		err := publisher.Close(ctx)
 		client.Close()
 		registry.Close()
 		return err
-	}}, nil
+	}}
+	topics := make([]string, 0, len(set.Topics()))
+	for _, t := range set.Topics() {
+		topics = append(topics, t.Topic)
+	}
+	if err := kafka.CheckProducer(ctx, client, topics, accessPatience); err != nil {
+		return nil, errors.Join(err, o.close(ctx))
+	}
+	return o, nil
 }
 
 // ingest is the command `producer serve`.

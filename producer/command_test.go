@@ -90,6 +90,16 @@ func TestCommandUsage(t *testing.T) {
 		{"replay", "nothing"},
 		{"replay", "--rate", "1", "--speed", "1"},
 		{"simulate", "--rate", "-1"},
+		{"serve", "--compression", "zip"},
+		{"serve", "--sasl-user", "u"},
+		{"serve", "--listen", "nonsense"},
+		{"serve", "--listen", "127.0.0.1:99999"},
+		{"serve", "--admin", "nonsense"},
+		{"send", "--brokers", "nonsense", "-"},
+		{"send", "--timeout", "-1s", "-"},
+		{"send", "--source", "", "-"},
+		{"replay", "--registry", "ftp://nowhere"},
+		{"simulate", "--count", "1", "--schemas", filepath.Join(t.TempDir(), "none")},
 		{"nothing"},
 	} {
 		if code, _, stderr := execute(t.Context(), b, "", args...); code != service.ExitUsage || stderr == "" {

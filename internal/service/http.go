@@ -12,8 +12,16 @@ import (
 )
 
 // Listen opens the TCP address that the flag name was given. Port 0 takes a
-// free one: see the listener's Addr. Its errors name the flag.
+// free one: see the listener's Addr. Its errors name the flag; what can be no
+// address is a UsageError.
 func Listen(ctx context.Context, name, addr string) (net.Listener, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	}
+	if err != nil {
+		return nil, Usagef("--%s %s: want host:port: %w", name, addr, err)
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	switch {
