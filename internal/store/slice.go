@@ -21,6 +21,11 @@ type Slice struct {
 	N       int64
 }
 
+// ForgetGrace is how long by the time of day a slice stays after its last use,
+// however far others go through the log in that time: the clock of the horizons
+// moves by the records, and a partition that is slower still needs the slice.
+const ForgetGrace = 2 * time.Minute
+
 // Sizes of what stands for an event ID, and of that with its body's hash.
 const (
 	SeenKeySize  = 24

@@ -26,7 +26,6 @@ type seenSlices struct {
 	known map[store.Slice]noted // nil: not read yet
 	clock int64                 // microseconds of record time, see store.AdvanceClock
 	now   func() time.Time
-	grace time.Duration // what "lately" is
 }
 
 // noted is what was last written of a slice's use.
@@ -36,11 +35,9 @@ type noted struct {
 }
 
 const (
-	// noteEvery is how long a note of a slice's use is good for.
+	// noteEvery is how long a note of a slice's use is good for: far below
+	// store.ForgetGrace, so that a slice in use is never dropped.
 	noteEvery = 15 * time.Second
-	// forgetGrace is far above it: a slice in use is never dropped, however fast
-	// another instance goes through the log.
-	forgetGrace = 2 * time.Minute
 	// noteParts is how many notes there are in a horizon of the clock.
 	noteParts = 16
 
@@ -199,7 +196,7 @@ func (t *seenSlices) forget(ctx context.Context, tx pgx.Tx) (more bool, err erro
 		}
 		var dropped bool
 		err := tx.QueryRow(ctx, `DELETE FROM firehose_seen_slices WHERE name = $1 AND used_at <= now() - $2::interval RETURNING true`,
-			id.Table(), t.grace).Scan(&dropped)
+			id.Table(), store.ForgetGrace).Scan(&dropped)
 		if errors.Is(err, pgx.ErrNoRows) {
 			continue
 		}

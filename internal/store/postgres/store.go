@@ -74,7 +74,7 @@ func Open(ctx context.Context, cfg Config, tables []*store.Table) (*Store, error
 	}
 	s := &Store{
 		src: source{cfg.Address, cfg.PasswordFile}, tables: map[*store.Table]*table{},
-		seen: seenSlices{now: time.Now, grace: forgetGrace},
+		seen: seenSlices{now: time.Now},
 	}
 	if err := s.open(ctx, cfg, tables); err != nil {
 		return nil, classify("open the database", err)

@@ -11,8 +11,9 @@ import (
 	"firehose/internal/store"
 )
 
-// Event IDs of facts are remembered in a table per store.Slice. It holds (key, hash): 24 bytes that stand for source and ID, and 16 of the
-// body's SHA-256. A batch goes into it as one BLOB of such pairs, cut up by
+// Event IDs of facts are remembered in a table per store.Slice. It holds
+// (key, hash): 24 bytes that stand for source and ID, and 16 of the body's
+// SHA-256. A batch goes into it as one BLOB of such pairs, cut up by
 // SQLite: binding a parameter costs about as much as inserting a row.
 type seenTables struct {
 	slices map[store.Slice]*slice
@@ -21,15 +22,22 @@ type seenTables struct {
 }
 
 type slice struct {
-	used int64 // the clock when an ID was last put in
+	used int64     // the clock when an ID was last put in
+	at   time.Time // the time of day then, or when the file was opened
 }
 
-// load reads which slices there are.
+// load reads which slices there are. When they were used is known where they were
+// loaded before.
 func (t *seenTables) load(ctx context.Context, c *conn) error {
+	before, now := t.slices, t.now()
 	t.slices, t.clock = map[store.Slice]*slice{}, 0
 	first := true
 	return readSlices(ctx, c, func(id store.Slice, used int64) {
-		t.slices[id] = &slice{used: used}
+		at := now
+		if b := before[id]; b != nil {
+			at = b.at
+		}
+		t.slices[id] = &slice{used, at}
 		if first || used > t.clock {
 			t.clock, first = used, false
 		}
@@ -53,9 +61,10 @@ func (t *seenTables) insert(w *writer, seen []store.Seen) error {
 		return err
 	}
 	w.altered = true // until the commit
-	t.clock = store.AdvanceClock(t.clock, len(t.slices) == 0 && t.clock == 0, seen, t.now())
+	now := t.now()
+	t.clock = store.AdvanceClock(t.clock, len(t.slices) == 0 && t.clock == 0, seen, now)
 	for _, id := range slices.SortedFunc(maps.Keys(groups), store.Slice.Compare) {
-		if err := t.use(w.conn, id); err != nil {
+		if err := t.use(w.conn, id, now); err != nil {
 			return err
 		}
 		n, err := w.conn.once(t.insertSQL(id), store.SeenPairs(seen, groups[id]), int64(len(groups[id])))
@@ -66,12 +75,13 @@ func (t *seenTables) insert(w *writer, seen []store.Seen) error {
 			return fmt.Errorf("%w: %d event IDs were seen meanwhile", store.ErrChanged, int64(len(groups[id]))-n)
 		}
 	}
-	return t.forget(w.conn)
+	return t.forget(w.conn, now)
 }
 
 // use makes sure that a slice has its table and notes that it is in use.
-func (t *seenTables) use(c *conn, id store.Slice) error {
+func (t *seenTables) use(c *conn, id store.Slice, now time.Time) error {
 	if s := t.slices[id]; s != nil {
+		s.at = now
 		if s.used == t.clock {
 			return nil
 		}
@@ -82,7 +92,7 @@ func (t *seenTables) use(c *conn, id store.Slice) error {
 	if err := c.ddl(`CREATE TABLE ` + quote(id.Table()) + ` (key BLOB PRIMARY KEY, hash BLOB NOT NULL) STRICT, WITHOUT ROWID`); err != nil {
 		return err
 	}
-	t.slices[id] = &slice{used: t.clock}
+	t.slices[id] = &slice{t.clock, now}
 	starts := id.Starts()
 	_, err := c.exec(`INSERT INTO firehose_seen_slices (name, horizon, slice, used, starts, ends) VALUES (?, ?, ?, ?, ?, ?)`,
 		id.Table(), int64(id.Horizon), id.N, t.clock, starts.Format(store.TimestampLayout), starts.Add(id.Horizon).Format(store.TimestampLayout))
@@ -90,16 +100,17 @@ func (t *seenTables) use(c *conn, id store.Slice) error {
 }
 
 // forget drops the slices that lie a horizon behind the clock, once neither they
-// nor their later neighbour were used for a horizon of the clock: a partition
+// nor a neighbour were used for a horizon of the clock, nor lately: a partition
 // that lags behind the others still needs them.
-func (t *seenTables) forget(c *conn) error {
-	for id, s := range t.slices {
+func (t *seenTables) forget(c *conn, now time.Time) error {
+	for id := range t.slices {
 		h := id.Horizon.Microseconds()
 		old := t.clock - h
-		if (id.N+1)*h > old || s.used >= old {
-			continue
+		inUse := func(n store.Slice) bool {
+			s := t.slices[n]
+			return s != nil && (s.used >= old || now.Sub(s.at) < store.ForgetGrace)
 		}
-		if next := t.slices[store.Slice{Horizon: id.Horizon, N: id.N + 1}]; next != nil && next.used >= old {
+		if (id.N+1)*h > old || slices.ContainsFunc(id.Neighbours(), inUse) {
 			continue
 		}
 		if err := c.ddl(`DROP TABLE ` + quote(id.Table())); err != nil {

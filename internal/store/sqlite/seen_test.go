@@ -14,7 +14,16 @@ import (
 const horizon = time.Hour
 
 // longAfter is a present in which the times of the tests are past.
-func longAfter() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }
+var longAfter = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// passing is a clock that is a step further each time that it is asked, which is
+// once for a batch.
+func passing(from time.Time, step time.Duration) func() time.Time {
+	return func() time.Time {
+		from = from.Add(step)
+		return from
+	}
+}
 
 func remember(t *testing.T, s *sqlite.Store, at *offsets.Position, id string, when time.Time) {
 	t.Helper()
@@ -46,7 +55,7 @@ func slicesOf(t *testing.T, path string) int {
 func TestSeenForgotten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := mustOpen(t, path)
-	s.SetWallClock(t, longAfter)
+	s.SetWallClock(t, passing(longAfter, 10*time.Minute))
 	at := start(t, s, "shop.facts")
 	begin := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
 	for i := range 60 {
@@ -69,7 +78,7 @@ func TestSeenForgotten(t *testing.T) {
 	// A reopened store goes on with the same clock.
 	s.Close()
 	s = mustOpen(t, path)
-	s.SetWallClock(t, longAfter)
+	s.SetWallClock(t, passing(longAfter, 10*time.Minute))
 	remember(t, s, &at, "after", begin.Add(20*horizon))
 	remember(t, s, &at, "after that", begin.Add(30*horizon))
 	if n := slicesOf(t, path); n > 4 {
@@ -86,7 +95,7 @@ func TestSeenFarFuture(t *testing.T) {
 		t.Run(first, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "test.db")
 			s := mustOpen(t, path)
-			s.SetWallClock(t, func() time.Time { return now })
+			s.SetWallClock(t, passing(now, 15*time.Second))
 			at := start(t, s, "shop.facts")
 			if first == "now" {
 				remember(t, s, &at, "a", now)
@@ -99,7 +108,7 @@ func TestSeenFarFuture(t *testing.T) {
 			}
 			s.Close()
 			s = mustOpen(t, path)
-			s.SetWallClock(t, func() time.Time { return now })
+			s.SetWallClock(t, passing(now, 15*time.Second))
 			for i := range 10 {
 				remember(t, s, &at, fmt.Sprint("future again ", i), now.AddDate(500, 0, 0))
 			}
@@ -128,7 +137,7 @@ func TestSeenWallClock(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "test.db")
 			s := mustOpen(t, path)
-			s.SetWallClock(t, func() time.Time { return c.wall })
+			s.SetWallClock(t, passing(c.wall, 10*time.Minute))
 			at := start(t, s, "shop.facts")
 			for i := range 20 {
 				remember(t, s, &at, fmt.Sprint(i), begin.Add(time.Duration(i)*horizon))
@@ -152,7 +161,7 @@ func TestSeenWallClock(t *testing.T) {
 func TestSeenLaggard(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := mustOpen(t, path)
-	s.SetWallClock(t, longAfter)
+	s.SetWallClock(t, passing(longAfter, 10*time.Minute))
 	at := start(t, s, "shop.facts")
 	late := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
 	for i := range 10 {
@@ -167,6 +176,55 @@ func TestSeenLaggard(t *testing.T) {
 			t.Errorf("step %d: got %v, %v, want it known", i, known.Seen, err)
 		}
 	}
+}
+
+// TestSeenUsedLately: what was used a moment ago stays, however far others have
+// gone through the log in that moment, and also when a batch has failed or the
+// file was opened again since.
+func TestSeenUsedLately(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	s := mustOpen(t, path)
+	now := longAfter
+	clock := func() time.Time { return now }
+	s.SetWallClock(t, clock)
+	at := start(t, s, "shop.facts")
+	begin := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
+	late, others := begin, 0
+	passBy := func() {
+		for range 10 {
+			others++
+			remember(t, s, &at, fmt.Sprint("other ", others), begin.Add(time.Duration(others)*horizon))
+		}
+	}
+	wantKnown := func(when string, want int) {
+		t.Helper()
+		known, err := s.Lookup(t.Context(), &store.Lookup{Seen: []store.Seen{seenAt("late", late), seenAt("late and before", late)}})
+		if err != nil || len(known.Seen) != want {
+			t.Errorf("%s: got %v, %v, want %d known", when, known.Seen, err, want)
+		}
+	}
+	remember(t, s, &at, "late", late)
+	remember(t, s, &at, "late and before", late.Add(-horizon))
+	passBy()
+	wantKnown("at once", 2)
+	now = now.Add(time.Minute)
+	twice := seenAt("twice", late.Add(100*horizon))
+	if _, err := s.Apply(t.Context(), &store.Batch{Moves: []store.Move{{From: at, Next: at.Next + 1}}, Seen: []store.Seen{twice, twice}}); err == nil {
+		t.Fatal("one ID twice in a batch: applied")
+	}
+	passBy()
+	wantKnown("after a minute", 2)
+	now = now.Add(2 * time.Minute)
+	passBy()
+	wantKnown("after three minutes", 0)
+
+	late = begin.Add(time.Duration(others) * horizon)
+	remember(t, s, &at, "late", late)
+	remember(t, s, &at, "late and before", late.Add(-horizon))
+	s.Close()
+	s = mustOpen(t, path)
+	passBy()
+	wantKnown("opened again", 2)
 }
 
 // TestSeenRolledBack: a slice that was made in a batch that failed is made again.
