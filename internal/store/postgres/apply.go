@@ -27,7 +27,7 @@ func (s *Store) Apply(ctx context.Context, b *store.Batch) (store.Result, error)
 	if err != nil {
 		return store.Result{}, whileRunning("apply", err)
 	}
-	a := &applier{s: s, sess: sess, ctx: ctx, now: time.Now().UTC()}
+	a := &applier{s: s, sess: sess, ctx: ctx, now: s.now().UTC()}
 	err = a.apply(b)
 	if hasCode(err, undefinedTable) && !ofAnotherSession(err) {
 		// Another instance dropped a slice of seen IDs that was not used for
@@ -35,6 +35,9 @@ func (s *Store) Apply(ctx context.Context, b *store.Batch) (store.Result, error)
 		s.seen.reset()
 		s.forgetCatalog()
 		err = fmt.Errorf("%w: %w", store.ErrChanged, describe(err))
+	}
+	if err == nil {
+		s.expire(ctx, sess, a.now)
 	}
 	if end := s.pool.release(sess); err == nil {
 		err = end
@@ -272,9 +275,9 @@ func (a *applier) conflict(p *pgx.Batch, c *store.Conflict, encoding string) {
 // setAside marks a record as written to the dead-letter topic; again, when it
 // was written twice.
 func (a *applier) setAside(p *pgx.Batch, d *store.SetAside) {
-	p.Queue(`INSERT INTO firehose_dead_letters (topic_id, partition, "offset", topic, class, error, time)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (topic_id, partition, "offset") DO NOTHING`,
-		d.From.TopicID.String(), d.From.Partition, d.From.Offset, d.From.Topic, d.Class, d.Error, d.Time.UTC())
+	p.Queue(`INSERT INTO firehose_dead_letters (topic_id, partition, "offset", topic, class, error, time, recorded_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (topic_id, partition, "offset") DO NOTHING`,
+		d.From.TopicID.String(), d.From.Partition, d.From.Offset, d.From.Topic, d.Class, d.Error, d.Time.UTC(), a.now)
 }
 
 // byName is the order in which tables are written.

@@ -22,7 +22,7 @@ const (
 	migrationsTable = "firehose_migrations"
 
 	// format is the newest migration that this program knows.
-	format = 2
+	format = 3
 
 	// The keys of our advisory locks, "fh" and what it is for. They hold for
 	// the schema in use, of which a hash goes with them.

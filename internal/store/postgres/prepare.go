@@ -28,7 +28,7 @@ func (a *applier) prepare(b *store.Batch) (*catalog, error) {
 			return nil, fmt.Errorf("table %s: %w", b.Changes[i].Table.Name, err)
 		}
 	}
-	groups, err := a.s.seen.prepare(a.ctx, a.sess, b.Seen)
+	groups, err := a.s.seen.prepare(a.ctx, a.sess, b.Seen, a.now)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,6 @@ type seenSlices struct {
 	mu    sync.Mutex
 	known map[store.Slice]noted // nil: not read yet
 	clock int64                 // microseconds of record time, see store.AdvanceClock
-	now   func() time.Time
 }
 
 // noted is what was last written of a slice's use.
@@ -50,7 +49,7 @@ const (
 )
 
 // prepare makes sure that the slices of IDs exist, and returns the IDs by slice.
-func (t *seenSlices) prepare(ctx context.Context, s *session, seen []store.Seen) (map[store.Slice][]int, error) {
+func (t *seenSlices) prepare(ctx context.Context, s *session, seen []store.Seen, now time.Time) (map[store.Slice][]int, error) {
 	if len(seen) == 0 || !rememberSeen {
 		return nil, nil
 	}
@@ -65,7 +64,7 @@ func (t *seenSlices) prepare(ctx context.Context, s *session, seen []store.Seen)
 			return nil, err
 		}
 	}
-	t.clock = store.AdvanceClock(t.clock, len(t.known) == 0 && t.clock == 0, seen, t.now())
+	t.clock = store.AdvanceClock(t.clock, len(t.known) == 0 && t.clock == 0, seen, now)
 	var stale []store.Slice
 	for id := range groups {
 		n, ok := t.known[id]

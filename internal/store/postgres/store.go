@@ -54,10 +54,12 @@ type Store struct {
 	src  source
 	pool *pool
 	seen seenSlices
+	now  func() time.Time
 
 	mu      sync.Mutex
 	catalog *catalog // nil: to be read
 	tables  map[*store.Table]*table
+	expiry  store.Expiry
 
 	trace func(stage string)
 }
@@ -74,7 +76,7 @@ func Open(ctx context.Context, cfg Config, tables []*store.Table) (*Store, error
 	}
 	s := &Store{
 		src: source{cfg.Address, cfg.PasswordFile}, tables: map[*store.Table]*table{},
-		seen: seenSlices{now: time.Now},
+		now: time.Now,
 	}
 	if err := s.open(ctx, cfg, tables); err != nil {
 		return nil, classify("open the database", err)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"firehose/internal/failpoint"
 	"firehose/internal/offsets"
@@ -19,7 +18,8 @@ func (s *Store) Apply(ctx context.Context, b *store.Batch) (store.Result, error)
 		return store.Result{}, classify("apply", err)
 	}
 	defer func() { s.writing <- c }()
-	a := &applier{w: &s.w, ctx: ctx, now: time.Now().UTC().Format(store.TimestampLayout)}
+	now := s.w.now()
+	a := &applier{w: &s.w, ctx: ctx, now: now.UTC().Format(store.TimestampLayout)}
 	err = s.w.transaction(ctx, func() error {
 		s.reached("begin")
 		if err := a.moves(b.Moves); err != nil {
@@ -41,6 +41,7 @@ func (s *Store) Apply(ctx context.Context, b *store.Batch) (store.Result, error)
 		return store.Result{}, classify("apply", err)
 	}
 	s.reached("commit")
+	s.w.expire(ctx, now)
 	return a.result, nil
 }
 
@@ -173,9 +174,9 @@ func (a *applier) conflict(c store.Conflict, encoding string) error {
 // setAside marks a record as written to the dead-letter topic; again, when it
 // was written twice.
 func (a *applier) setAside(d store.SetAside) error {
-	_, err := a.w.conn.exec(`INSERT INTO firehose_dead_letters (topic_id, partition, "offset", topic, class, error, time)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id, partition, "offset") DO NOTHING`,
+	_, err := a.w.conn.exec(`INSERT INTO firehose_dead_letters (topic_id, partition, "offset", topic, class, error, time, recorded_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic_id, partition, "offset") DO NOTHING`,
 		d.From.TopicID.String(), int64(d.From.Partition), d.From.Offset, d.From.Topic, d.Class, d.Error,
-		d.Time.UTC().Format(store.TimestampLayout))
+		d.Time.UTC().Format(store.TimestampLayout), a.now)
 	return err
 }

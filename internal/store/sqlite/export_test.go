@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// SetWallClock makes the store take a time for the present one.
-func (s *Store) SetWallClock(t *testing.T, now func() time.Time) {
-	t.Helper()
+// SetClock makes the store take a time for the present one.
+func (s *Store) SetClock(now func() time.Time) {
 	c := <-s.writing
 	defer func() { s.writing <- c }()
-	s.w.seen.now = now
+	s.w.now = now
 }
 
 // LimitPages makes the file full at a size.

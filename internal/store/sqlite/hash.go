@@ -38,7 +38,7 @@ func hash(ctx context.Context, c *conn) (_ string, err error) {
 		err = errors.Join(err, end)
 	}()
 	// A writer of its own knows the file as of this moment.
-	w := &writer{conn: c, seen: seenTables{now: time.Now}}
+	w := &writer{conn: c, now: time.Now}
 	if err := w.load(ctx); err != nil {
 		return "", err
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // format is the user_version of the files that this version writes.
-const format = 2
+const format = 3
 
 // engineTables are the tables of the format's first version. A STRICT primary
 // key column of a WITHOUT ROWID table is NOT NULL by itself.
@@ -25,7 +25,7 @@ var engineTables = []string{
 		PRIMARY KEY (topic, partition)) STRICT, WITHOUT ROWID`,
 	// topic to offset are of the record that brought the conflict to light. body
 	// is as encoding says: 'event' the loser's framed value, 'columns' its row as
-	// a JSON object, 'none' a delete. recorded_at is for expiry.
+	// a JSON object, 'none' a delete. recorded_at is for store.Expiry.
 	`CREATE TABLE conflicts (
 		id BLOB PRIMARY KEY, topic TEXT NOT NULL, topic_id TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
 		key TEXT NOT NULL, policy TEXT NOT NULL, outcome TEXT NOT NULL,
@@ -53,6 +53,16 @@ var engineTables = []string{
 
 // ownerTable came with format 2.
 const ownerTable = `CREATE TABLE firehose_owner (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID`
+
+// expiryTables came with format 3: what is kept for people goes by the time at
+// which it was recorded. That of a dead letter's mark was not kept so far, since
+// "time" is the record's own.
+var expiryTables = []string{
+	`ALTER TABLE firehose_dead_letters ADD COLUMN recorded_at TEXT NOT NULL DEFAULT ''`,
+	`UPDATE firehose_dead_letters SET recorded_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')`,
+	`CREATE INDEX firehose_dead_letters_recorded_at ON firehose_dead_letters (recorded_at)`,
+	`CREATE INDEX firehose_conflicts_recorded_at ON conflicts (recorded_at)`,
+}
 
 // sqlType returns the STRICT type of a column.
 func sqlType(t store.Type) string {
@@ -94,11 +104,9 @@ func (w *writer) migrate(ctx context.Context, owner string, tables []*store.Tabl
 		case version > format || version < 0:
 			return fmt.Errorf("%w: format %d of the file is newer than this program, which knows up to %d", store.ErrFatal, version, format)
 		case version < format:
-			var missing []string
-			if version == 0 {
-				missing = engineTables
-			}
-			for _, statement := range slices.Concat(missing, []string{ownerTable, fmt.Sprintf(`PRAGMA user_version = %d`, format)}) {
+			steps := [format][]string{engineTables, {ownerTable}, expiryTables}
+			missing := slices.Concat(steps[version:]...)
+			for _, statement := range append(missing, fmt.Sprintf(`PRAGMA user_version = %d`, format)) {
 				if err := w.conn.ddl(statement); err != nil {
 					return err
 				}
@@ -165,7 +173,7 @@ func (w *writer) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.seen.load(ctx, w.conn)
+	return w.seen.load(ctx, w.conn, w.now())
 }
 
 // ensure creates the table or adds its new columns.

@@ -18,7 +18,6 @@ import (
 type seenTables struct {
 	slices map[store.Slice]*slice
 	clock  int64 // microseconds: the latest record time seen, see store.AdvanceClock
-	now    func() time.Time
 }
 
 type slice struct {
@@ -28,8 +27,8 @@ type slice struct {
 
 // load reads which slices there are. When they were used is known where they were
 // loaded before.
-func (t *seenTables) load(ctx context.Context, c *conn) error {
-	before, now := t.slices, t.now()
+func (t *seenTables) load(ctx context.Context, c *conn, now time.Time) error {
+	before := t.slices
 	t.slices, t.clock = map[store.Slice]*slice{}, 0
 	first := true
 	return readSlices(ctx, c, func(id store.Slice, used int64) {
@@ -61,7 +60,7 @@ func (t *seenTables) insert(w *writer, seen []store.Seen) error {
 		return err
 	}
 	w.altered = true // until the commit
-	now := t.now()
+	now := w.now()
 	t.clock = store.AdvanceClock(t.clock, len(t.slices) == 0 && t.clock == 0, seen, now)
 	for _, id := range slices.SortedFunc(maps.Keys(groups), store.Slice.Compare) {
 		if err := t.use(w.conn, id, now); err != nil {

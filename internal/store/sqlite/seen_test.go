@@ -55,7 +55,7 @@ func slicesOf(t *testing.T, path string) int {
 func TestSeenForgotten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := mustOpen(t, path)
-	s.SetWallClock(t, passing(longAfter, 10*time.Minute))
+	s.SetClock(passing(longAfter, 10*time.Minute))
 	at := start(t, s, "shop.facts")
 	begin := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
 	for i := range 60 {
@@ -78,7 +78,7 @@ func TestSeenForgotten(t *testing.T) {
 	// A reopened store goes on with the same clock.
 	s.Close()
 	s = mustOpen(t, path)
-	s.SetWallClock(t, passing(longAfter, 10*time.Minute))
+	s.SetClock(passing(longAfter, 10*time.Minute))
 	remember(t, s, &at, "after", begin.Add(20*horizon))
 	remember(t, s, &at, "after that", begin.Add(30*horizon))
 	if n := slicesOf(t, path); n > 4 {
@@ -95,7 +95,7 @@ func TestSeenFarFuture(t *testing.T) {
 		t.Run(first, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "test.db")
 			s := mustOpen(t, path)
-			s.SetWallClock(t, passing(now, 15*time.Second))
+			s.SetClock(passing(now, 15*time.Second))
 			at := start(t, s, "shop.facts")
 			if first == "now" {
 				remember(t, s, &at, "a", now)
@@ -108,7 +108,7 @@ func TestSeenFarFuture(t *testing.T) {
 			}
 			s.Close()
 			s = mustOpen(t, path)
-			s.SetWallClock(t, passing(now, 15*time.Second))
+			s.SetClock(passing(now, 15*time.Second))
 			for i := range 10 {
 				remember(t, s, &at, fmt.Sprint("future again ", i), now.AddDate(500, 0, 0))
 			}
@@ -137,7 +137,7 @@ func TestSeenWallClock(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "test.db")
 			s := mustOpen(t, path)
-			s.SetWallClock(t, passing(c.wall, 10*time.Minute))
+			s.SetClock(passing(c.wall, 10*time.Minute))
 			at := start(t, s, "shop.facts")
 			for i := range 20 {
 				remember(t, s, &at, fmt.Sprint(i), begin.Add(time.Duration(i)*horizon))
@@ -161,7 +161,7 @@ func TestSeenWallClock(t *testing.T) {
 func TestSeenLaggard(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := mustOpen(t, path)
-	s.SetWallClock(t, passing(longAfter, 10*time.Minute))
+	s.SetClock(passing(longAfter, 10*time.Minute))
 	at := start(t, s, "shop.facts")
 	late := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
 	for i := range 10 {
@@ -186,7 +186,7 @@ func TestSeenUsedLately(t *testing.T) {
 	s := mustOpen(t, path)
 	now := longAfter
 	clock := func() time.Time { return now }
-	s.SetWallClock(t, clock)
+	s.SetClock(clock)
 	at := start(t, s, "shop.facts")
 	begin := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
 	late, others := begin, 0

@@ -99,7 +99,7 @@ func open(ctx context.Context, cfg Config, tables []*store.Table) (_ *Store, err
 	}
 	closers = append([]func() error{write.close}, closers...)
 	s := &Store{path: path, lock: lock, writing: make(chan *conn, 1), reading: make(chan *conn, 1)}
-	s.w.conn, s.w.seen.now = write, time.Now
+	s.w.conn, s.w.now = write, time.Now
 	if err := s.w.migrate(ctx, cfg.Owner, tables); err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (s *Store) Positions(ctx context.Context, start []offsets.Position) ([]offs
 	defer func() { s.writing <- c }()
 	stored := make([]offsets.Position, 0, len(start))
 	err = s.w.transaction(ctx, func() error {
-		now := time.Now().UTC().Format(store.TimestampLayout)
+		now := s.w.now().UTC().Format(store.TimestampLayout)
 		for _, p := range start {
 			if _, err := c.exec(`INSERT INTO positions (topic, partition, topic_id, next, leader_epoch, generation, updated_at)
 				VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic, partition) DO NOTHING`,

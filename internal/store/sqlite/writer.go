@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"firehose/internal/store"
 )
@@ -15,6 +16,8 @@ type writer struct {
 	tables   map[string]*store.Catalogued
 	compiled map[*store.Table]*table
 	seen     seenTables
+	now      func() time.Time
+	expiry   store.Expiry
 
 	// altered says that tables or seen changed in memory along with the file
 	// within this transaction, so that a rollback has to read them again.

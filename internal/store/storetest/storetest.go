@@ -25,6 +25,9 @@ type Store interface {
 	Hash(ctx context.Context) (string, error)
 	Close() error
 
+	// SetClock makes the store take a time for the present one.
+	SetClock(now func() time.Time)
+
 	// Read runs a query on another connection and returns every value as text,
 	// NULL as "NULL" and booleans as 0 and 1.
 	Read(ctx context.Context, query string) ([][]string, error)
@@ -65,6 +68,7 @@ func Run(t *testing.T, open Opener) {
 		{"entries", testEntries},
 		{"conflicts", testConflicts},
 		{"set aside", testSetAside},
+		{"expiry", testExpiry},
 		{"added columns", testAddedColumns},
 		{"older program", testOlderProgram},
 		{"changed columns", testChangedColumns},
