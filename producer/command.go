@@ -235,6 +235,7 @@ func prepare(ctx context.Context, publisher *publish.Publisher, log *slog.Logger
 // send is the command `producer send`.
 type send struct {
 	connection
+	supervision
 	refused  string
 	attempts int
 	log      service.Log
@@ -257,6 +258,7 @@ func sendCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
 		Register: func(f *service.Flags) {
 			c.connection.register(f)
 			c.log.Register(f)
+			c.shutdown.Register(f)
 			f.StringVar(&c.refused, "refused", "", "write lines that were not acknowledged to `file`, to be mended and sent again; standard error names those that are too long to be kept")
 			f.IntVar(&c.attempts, "attempts", 5, "`times` to send an event whose outcome is unknown or whose broker is away")
 		},
@@ -264,7 +266,7 @@ func sendCommand(stdin io.Reader, stdout, stderr io.Writer) *service.Command {
 	}
 }
 
-func (c *send) run(ctx context.Context, args []string) (failed error) {
+func (c *send) run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 0:
 		return service.Usagef("which file? name one or more, or - for standard input")
@@ -288,11 +290,18 @@ func (c *send) run(ctx context.Context, args []string) (failed error) {
 	if err := c.checkRefused(args); err != nil {
 		return err
 	}
-	open, err := c.open(ctx, prometheus.NewRegistry(), log)
+	metrics := prometheus.NewRegistry()
+	open, err := c.open(ctx, metrics, log)
 	if err != nil {
 		return err
 	}
-	defer func() { failed = errors.Join(failed, open.close(context.WithoutCancel(ctx))) }()
+	return c.supervision.run(ctx, open, metrics, log, func(ctx context.Context) error {
+		return c.send(ctx, open, log, inputs)
+	})
+}
+
+// send sends the inputs and says how that ended.
+func (c *send) send(ctx context.Context, open *opened, log *slog.Logger, inputs []Input) (failed error) {
 	cfg := SendConfig{
 		Publisher: open.publisher, Set: open.set, Out: c.stdout, Log: log, Attempts: c.attempts,
 	}

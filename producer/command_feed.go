@@ -9,14 +9,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"firehose/internal/service"
 )
 
 // feedCommand is what `producer replay` and `producer simulate` share.
 type feedCommand struct {
 	connection
+	supervision
 	log      service.Log
 	asJSON   bool
 	progress Progress
@@ -27,24 +26,29 @@ type feedCommand struct {
 func (c *feedCommand) register(f *service.Flags) {
 	c.connection.register(f)
 	c.log.Register(f)
+	c.admin.RegisterOff(f)
+	c.shutdown.Register(f)
 	f.BoolVar(&c.asJSON, "json", false, "print the summary as JSON")
 	f.Short("J", "json")
 }
 
 // run connects, feeds, shows how far it is, and says in the end what was done.
-func (c *feedCommand) run(ctx context.Context, feed func(context.Context, Publisher) (Summary, error)) (failed error) {
-	open, err := c.open(ctx, prometheus.NewRegistry(), c.log.Logger(c.stderr))
+func (c *feedCommand) run(ctx context.Context, feed func(context.Context, Publisher) (Summary, error)) error {
+	metrics, log := service.NewMetrics(), c.log.Logger(c.stderr)
+	open, err := c.open(ctx, metrics, log)
 	if err != nil {
 		return err
 	}
-	defer func() { failed = errors.Join(failed, open.close(context.WithoutCancel(ctx))) }()
+	return c.supervision.run(ctx, open, metrics, log, func(ctx context.Context) error { return c.feed(ctx, open.publisher, feed) })
+}
 
+func (c *feedCommand) feed(ctx context.Context, pub Publisher, feed func(context.Context, Publisher) (Summary, error)) error {
 	done := make(chan struct{})
 	var shown sync.WaitGroup
 	if service.IsTerminal(c.stderr) {
 		shown.Go(func() { c.show(done) })
 	}
-	summary, err := feed(ctx, open.publisher)
+	summary, err := feed(ctx, pub)
 	close(done)
 	shown.Wait()
 	return errors.Join(err, c.print(summary))

@@ -116,8 +116,8 @@ func TestSimulateCommand(t *testing.T) {
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
 	for i, want := range []string{"events 0 to 50: 50 acknowledged", "events 50 to 100: 50 acknowledged"} {
 		code, stdout, stderr := execute(t.Context(), b, "", "simulate", "--rate", "0", "--count", "50", "--checkpoint", checkpoint)
-		if code != service.ExitDone || !strings.HasPrefix(stdout, want) {
-			t.Errorf("run %d: exit %d %q %q, want %q", i, code, stdout, stderr, want)
+		if code != service.ExitDone || !strings.HasPrefix(stdout, want) || stderr != "" {
+			t.Errorf("run %d: exit %d %q %q, want %q, and no word of an admin port that nobody asked for", i, code, stdout, stderr, want)
 		}
 	}
 	if records := b.records(t); len(records) != 100 {

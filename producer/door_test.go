@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -21,11 +22,18 @@ import (
 	"firehose/internal/kafka"
 	"firehose/internal/kafka/embedded"
 	"firehose/internal/publish"
+	"firehose/internal/service"
 	"firehose/producer"
 	"firehose/schemas"
 )
 
+// actAs makes the test binary the producer's, so that signals meet a real process.
+const actAs = "PRODUCER_TEST_ACT"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(actAs) != "" {
+		os.Exit(service.Main(context.Background(), producer.Command()))
+	}
 	goleak.VerifyTestMain(m,
 		// net/http waits half a second before it closes a connection whose
 		// request it did not read to the end; nothing can wait for that.

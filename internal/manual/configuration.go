@@ -95,7 +95,7 @@ func shared() []section {
 	return []section{
 		list("Kafka", "Every command that talks to Kafka.", service.Settings(cluster.Register)),
 		list("Schema registry", "Every command that reads or writes schemas.", service.Settings(registry.Register)),
-		list("Process", "`producer serve`, the services and `firehose dev`; the log also `producer send`, `replay`\nand `simulate` and `loadtest run` and `door`, the file all commands.",
+		list("Process", "`producer serve`, the services and `firehose dev`; the log and `--grace` also `producer send`,\n`replay` and `simulate`, the log `loadtest run` and `door`, the file all commands.",
 			append(append(append(service.Settings(admin.Register), service.Settings(shutdown.Register)...),
 				service.Settings(log.Register)...), own.Settings()...)),
 	}

@@ -77,6 +77,17 @@ func (a *Admin) Register(f *Flags) {
 	if a.Addr == "" {
 		a.Addr = "127.0.0.1:0"
 	}
+	a.register(f)
+}
+
+// RegisterOff declares --admin for a command that may run beside one that serves:
+// nothing is served unless an address is given.
+func (a *Admin) RegisterOff(f *Flags) {
+	a.Addr = ""
+	a.register(f)
+}
+
+func (a *Admin) register(f *Flags) {
 	f.StringVar(&a.Addr, "admin", a.Addr, "`address` of health, metrics and profiles; port 0 takes a free one, empty is off")
 }
 
