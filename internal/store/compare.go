@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,20 +18,49 @@ func Meet(stored, incoming *Row) conflict.Outcome {
 	return conflict.Newest(stored.Stamp, incoming.Stamp, func() int { return CompareRow(incoming, stored) })
 }
 
-// CompareRow orders two states of one row by their values, column by column; a
-// removed row comes after all others. It is 0 when they are the same state,
-// whatever their stamps. Values may be as a projection gives them or as a store
-// holds them: bools as 0 and 1, times as TimestampLayout has them.
+// CompareRow orders two states of one row by their values, in the order of their
+// columns' names; a removed row comes after all others. It is 0 when they are the
+// same state, whatever their stamps. Values may be as a projection gives them or
+// as a store holds them: bools as 0 and 1, times as TimestampLayout has them.
 func CompareRow(a, b *Row) int {
 	if a.Deleted || b.Deleted {
 		return cmp.Compare(removedRank(a), removedRank(b))
 	}
+	columns := columnsOf(a, b)
+	first, result := -1, 0 // of the columns that differ the first by name
 	for i := range min(len(a.Values), len(b.Values)) {
+		if first >= 0 && compareColumns(columns, i, first) > 0 {
+			continue
+		}
 		if c := compareValue(stored(a.Values[i]), stored(b.Values[i])); c != 0 {
-			return c
+			first, result = i, c
 		}
 	}
-	return cmp.Compare(len(a.Values), len(b.Values))
+	if first < 0 {
+		return cmp.Compare(len(a.Values), len(b.Values))
+	}
+	return result
+}
+
+// columnsOf are the columns of two rows' values, as far as the rows say. One of
+// them may have been completed with columns that its own table does not have.
+func columnsOf(a, b *Row) []Column {
+	var columns []Column
+	for _, r := range []*Row{a, b} {
+		if r.Table != nil && len(r.Table.Columns) > len(columns) {
+			columns = r.Table.Columns
+		}
+	}
+	return columns
+}
+
+// compareColumns orders columns i and k by their names; those whose names are not
+// known come behind, in their order.
+func compareColumns(columns []Column, i, k int) int {
+	if i >= len(columns) || k >= len(columns) {
+		return cmp.Compare(i, k)
+	}
+	return strings.Compare(columns[i].Name, columns[k].Name)
 }
 
 func removedRank(r *Row) int {
@@ -94,9 +124,15 @@ func HashRow(r *Row) Hash {
 	if r.Deleted {
 		d.Table("removed", nil)
 	} else {
-		values := make([]any, len(r.Values))
-		for i, v := range r.Values {
-			values[i] = stored(v)
+		columns := columnsOf(r, r)
+		order := make([]int, len(r.Values))
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortFunc(order, func(i, k int) int { return compareColumns(columns, i, k) })
+		values := make([]any, len(order))
+		for i, at := range order {
+			values[i] = stored(r.Values[at])
 		}
 		d.Row(values)
 	}

@@ -47,6 +47,48 @@ func TestCompareRow(t *testing.T) {
 	}
 }
 
+// TestCompareColumns: what order the columns of a table have does not matter,
+// where the rows say what table they are of.
+func TestCompareColumns(t *testing.T) {
+	columns := []store.Column{{Name: "b"}, {Name: "a"}, {Name: "c"}}
+	states := [][]any{ // by a, then b, then c
+		{"2", "1", "9"}, {"2", "1", nil}, {"1", "2", "3"}, {"1", "3", "2"}, {"9", "3", "1"},
+	}
+	orders := [][]int{{0, 1, 2}, {1, 0, 2}, {2, 1, 0}, {1, 2, 0}}
+	in := func(state []any, order []int) *store.Row {
+		r := &store.Row{Table: &store.Table{}}
+		for _, i := range order {
+			r.Table.Columns = append(r.Table.Columns, columns[i])
+			r.Values = append(r.Values, state[i])
+		}
+		return r
+	}
+	for i, x := range states {
+		for j, y := range states {
+			first := store.CompareRow(in(x, orders[0]), in(y, orders[0]))
+			for _, order := range orders[1:] {
+				if got := store.CompareRow(in(x, order), in(y, order)); got != first {
+					t.Errorf("%v and %v in order %v: got %d, want %d", x, y, order, got, first)
+				}
+			}
+			for _, order := range orders {
+				if got, want := store.HashRow(in(x, orders[0])) == store.HashRow(in(y, order)), i == j; got != want {
+					t.Errorf("%v and %v in order %v hash alike: got %v, want %v", x, y, order, got, want)
+				}
+			}
+		}
+	}
+	// A row that was completed with columns that its own table does not have.
+	narrow, wide := in(states[2], orders[0]), in(states[3], orders[0])
+	narrow.Table = &store.Table{Columns: columns[:1]}
+	if got, want := store.CompareRow(narrow, wide), -1; got != want {
+		t.Errorf("narrow and wide: got %d, want %d", got, want)
+	}
+	if got, want := store.CompareRow(wide, narrow), 1; got != want {
+		t.Errorf("wide and narrow: got %d, want %d", got, want)
+	}
+}
+
 // TestMeet: an image settles what one stamp leaves open, and nothing else.
 func TestMeet(t *testing.T) {
 	at := func(version int64) conflict.Stamp { return conflict.Stamp{Version: version, EventID: "e"} }

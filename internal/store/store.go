@@ -93,6 +93,11 @@ type Row struct {
 	Settled bool
 	// From is the record that the row comes from.
 	From Source
+	// Table is the one whose columns Values has, so that two rows are compared by
+	// the names of their columns: which order these have in a replica depends on
+	// which schema its program met first. Without it they are compared in their
+	// order. Rows that meet have it, or none of them has.
+	Table *Table
 }
 
 // Sum is what a batch adds to one row of a Counters table.

@@ -215,7 +215,7 @@ func (t *tableRows) meet(a *applier, p *pgx.Batch, met *[]meeting) {
 // storedRow is a row as it was read: its stamp, then its values.
 func storedRow(r *store.Row, values []any) *store.Row {
 	return &store.Row{
-		Key: r.Key, Values: values[5:], Deleted: values[4].(bool),
+		Key: r.Key, Values: values[5:], Table: r.Table, Deleted: values[4].(bool),
 		Stamp: conflict.Stamp{Version: values[0].(int64), Time: values[1].(int64), Origin: values[2].(string), EventID: values[3].(string)},
 	}
 }

@@ -92,7 +92,7 @@ func (a *applier) contested(t *table, r *store.Row) error {
 	if stored == nil {
 		return fmt.Errorf("%w: row neither written nor there", store.ErrTransient)
 	}
-	old := store.Row{Key: r.Key, Deleted: stored[4].(int64) != 0, Stamp: conflict.Stamp{
+	old := store.Row{Key: r.Key, Table: r.Table, Deleted: stored[4].(int64) != 0, Stamp: conflict.Stamp{
 		Version: stored[0].(int64), Time: stored[1].(int64), Origin: stored[2].(string), EventID: stored[3].(string),
 	}}
 	for _, v := range stored[5:] {

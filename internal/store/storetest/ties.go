@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"firehose/internal/store"
 )
 
@@ -90,4 +92,36 @@ func testSettledRows(t *testing.T, open Opener) {
 		}
 	}
 	h.want(readLosers)
+}
+
+// testColumnOrder: replicas whose programs met the columns in another order hold
+// the same rows and the same losers.
+func testColumnOrder(t *testing.T, open Opener) {
+	same := stamp(7, "e1")
+	var hashes []string
+	var losers [][][]string
+	for _, turned := range []bool{false, true} {
+		table := things()
+		table.Columns = []store.Column{{Name: "state", Type: store.Text}, {Name: "note", Type: store.Text}}
+		if turned {
+			slices.Reverse(table.Columns)
+		}
+		h := newHarness(t, open, table)
+		for _, values := range [][]any{{"x", "2"}, {"y", "1"}, {"z", "1"}} {
+			r := row("a", "", same)
+			r.Table, r.Values, r.Body = table, values, []byte(values[0].(string))
+			if turned {
+				r.Values = []any{values[1], values[0]}
+			}
+			h.mustApply(rows(table, r))
+		}
+		hashes = append(hashes, h.mustHash())
+		losers = append(losers, h.mustRead(`SELECT id FROM conflicts ORDER BY id`))
+	}
+	if hashes[0] != hashes[1] {
+		t.Error("another order of the columns leaves another row")
+	}
+	if diff := cmp.Diff(losers[0], losers[1]); diff != "" || len(losers[0]) != 2 {
+		t.Errorf("IDs of losers (-one order +the other):\n%s", diff)
+	}
 }
