@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -11,10 +12,17 @@ import (
 // identifiers at 63 bytes and ours get a prefix.
 const MaxIdentifier = 54
 
+// engines are the relations firehose_… of the engine, in either store: tables,
+// indexes and what PostgreSQL makes for them.
+var engines = []string{
+	"catalog", "columns", "conflicts_recorded_at", "dead_letters", "dead_letters_recorded_at", "images", "migrations", "migrations_id_seq", "owner",
+}
+
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // CheckTable refuses a table that a store could not keep: names that are no
-// identifiers or are reserved, columns that differ by case only, key columns
+// identifiers or are reserved (PostgreSQL ends those of primary keys with _pkey,
+// and they stand among the tables), columns that differ by case only, key columns
 // without an exact order, counters that are not Ints. The error names the table
 // and the column.
 func CheckTable(t *Table) error {
@@ -22,11 +30,11 @@ func CheckTable(t *Table) error {
 	switch {
 	case !identifier.MatchString(t.Name) || len(t.Name) > MaxIdentifier:
 		return fmt.Errorf("table %q: want an identifier of at most %d letters, digits and _", t.Name, MaxIdentifier)
-	case reserved(lower) || lower == "positions" || lower == "conflicts":
+	case reserved(lower) || lower == "positions" || lower == "conflicts" || strings.HasSuffix(lower, "_pkey"):
 		return fmt.Errorf("table %s: the name is reserved", t.Name)
 	case t.Sharded && t.Kind != Counters:
 		return fmt.Errorf("table %s: only counters can be sharded", t.Name)
-	case (t.Kind == Rows || t.Sharded) && (lower == "images" || lower == "columns" || lower == "catalog" || lower == "migrations" || lower == "dead_letters" || strings.HasPrefix(lower, "seen_")):
+	case (t.Kind == Rows || t.Sharded) && (slices.Contains(engines, lower) || strings.HasPrefix(lower, "seen_")):
 		return fmt.Errorf("table %s: firehose_%s is reserved", t.Name, t.Name)
 	case t.Kind > Log:
 		return fmt.Errorf("table %s: unknown kind %d", t.Name, t.Kind)
@@ -61,8 +69,10 @@ func checkColumn(t *Table, c Column, key bool) error {
 		return fmt.Errorf("unknown type %d", c.Type)
 	case key && c.Nullable:
 		return errors.New("a key column cannot be nullable")
-	case key && (c.Type == Float || c.Type == JSON):
-		return errors.New("a key column cannot be a float or JSON: equal values must be equal bytes")
+	case key && (c.Type == Float || c.Type == JSON || c.Type == Decimal):
+		// 1.5 and 1.50 are one number and two texts, and 0.0 and -0.0 one number
+		// of two forms: which rows are one would depend on the store.
+		return fmt.Errorf("a key column cannot be of type %s: equal values must be equal bytes", c.Type)
 	case !key && t.Kind == Counters && (c.Type != Int || c.Nullable):
 		return errors.New("want a counter to be an Int that is not nullable")
 	}

@@ -57,7 +57,7 @@ func hashTable(ctx context.Context, tx pgx.Tx, d *store.Digest, t *store.Catalog
 		columns = append(columns, c.Name)
 		types[c.Name] = c.Type
 		if c.Key {
-			order = append(order, ordered(quote(c.Name), c.Type))
+			order = append(order, quote(c.Name))
 		}
 	}
 	slices.Sort(columns)
@@ -114,12 +114,4 @@ func hashTable(ctx context.Context, tx pgx.Tx, d *store.Digest, t *store.Catalog
 		d.Row(values)
 	}
 	return rows.Err()
-}
-
-// ordered is a key column in the order in which its canonical form sorts.
-func ordered(name, typ string) string {
-	if typ == store.Decimal.String() {
-		return name + `::text COLLATE "C"`
-	}
-	return name
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -41,6 +42,21 @@ func TestOwner(t *testing.T) {
 		s, err := postgres.Open(t.Context(), postgres.Config{Address: of, Owner: owner}, nil)
 		return readable{s, of}, err
 	})
+}
+
+func TestReserved(t *testing.T) {
+	t.Parallel()
+	address := testbed.Postgres(t)
+	s, err := postgres.Open(t.Context(), postgres.Config{Address: address}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	names, err := readable{s, address}.Read(t.Context(), `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Reserved(t, slices.Concat(names...))
 }
 
 // readable reads the database beside the store, as any client does.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -34,6 +35,16 @@ func TestOwner(t *testing.T) {
 		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Owner: owner}, nil)
 		return readable{s, path}, err
 	})
+}
+
+func TestReserved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	mustOpen(t, path)
+	names, err := read(t.Context(), path, `SELECT name FROM sqlite_master`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Reserved(t, slices.Concat(names...))
 }
 
 // readable reads the file beside the store, as any SQLite tool does.

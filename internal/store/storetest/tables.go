@@ -139,6 +139,9 @@ func testDeclarations(t *testing.T, open Opener) {
 		"no key":             {Name: "x", Kind: store.Rows},
 		"log with a key":     {Name: "x", Kind: store.Log, Key: []store.Column{column}},
 		"float key":          {Name: "x", Key: []store.Column{{Name: "k", Type: store.Float}}},
+		"JSON key":           {Name: "x", Key: []store.Column{{Name: "k", Type: store.JSON}}},
+		"decimal key":        {Name: "x", Key: []store.Column{column, {Name: "k", Type: store.Decimal}}},
+		"counters by amount": {Name: "x", Kind: store.Counters, Key: []store.Column{{Name: "k", Type: store.Decimal}}, Columns: []store.Column{{Name: "n", Type: store.Int}}},
 		"nullable key":       {Name: "x", Key: []store.Column{{Name: "k", Nullable: true}}},
 		"twice":              {Name: "x", Key: []store.Column{column}, Columns: []store.Column{{Name: "C"}}},
 		"reserved column":    {Name: "x", Key: []store.Column{column}, Columns: []store.Column{{Name: "firehose_version"}}},
@@ -152,6 +155,15 @@ func testDeclarations(t *testing.T, open Opener) {
 			h := newHarness(t, open)
 			_, err := h.apply(&store.Batch{Changes: []store.Changes{{Table: &table}}})
 			h.wantError(err, store.ErrFatal)
+			if err == nil {
+				return
+			}
+			if table.Name == "x" && !strings.Contains(err.Error(), "table x: ") {
+				t.Errorf("error %v does not name the table", err)
+			}
+			if len(table.Key) > 0 && table.Key[0].Name == "k" && !strings.Contains(err.Error(), `column "k"`) {
+				t.Errorf("error %v does not name the column", err)
+			}
 		})
 	}
 	t.Run("keywords are fine", func(t *testing.T) {
