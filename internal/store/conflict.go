@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"firehose/internal/conflict"
@@ -81,12 +82,15 @@ func jsonFloat(f float64) any {
 	return f
 }
 
-// KeyText is a key as conflicts shows it: a single text as it is, anything else
-// as JSON.
+// KeyText is a key as conflicts shows it: a single text or whole number as the
+// record's key has it, anything else as JSON.
 func KeyText(key []any) (string, error) {
 	if len(key) == 1 {
-		if s, ok := key[0].(string); ok {
-			return s, nil
+		switch v := key[0].(type) {
+		case string:
+			return v, nil
+		case int64:
+			return strconv.FormatInt(v, 10), nil
 		}
 	}
 	b, err := json.Marshal(key)

@@ -57,6 +57,7 @@ func Run(t *testing.T, open Opener) {
 		{"same body", testSameBody},
 		{"same stamp", testSameStamp},
 		{"same stamp in a batch", testSameStampInBatch},
+		{"conflict key", testConflictKey},
 		{"column order", testColumnOrder},
 		{"settled rows", testSettledRows},
 		{"deletes", testDeletes},

@@ -69,6 +69,38 @@ func testSameStampInBatch(t *testing.T, open Opener) {
 	h.want(`SELECT count(*) FROM conflicts`, one(1))
 }
 
+// testConflictKey: a conflict has its record's key, whatever the type of the key
+// that the row has: what the merge of a batch found is what the store finds.
+func testConflictKey(t *testing.T, open Opener) {
+	for _, c := range []struct {
+		typ  store.Type
+		key  any
+		text string
+	}{{store.Text, "-7", "-7"}, {store.Int, int64(-7), "-7"}, {store.Int, int64(1<<63 - 1), "9223372036854775807"}} {
+		table := things()
+		table.Key[0].Type = c.typ
+		h := newHarness(t, open, table)
+		x, y := row("", "x", stamp(7, "e1")), row("", "y", stamp(7, "e1"))
+		x.Key, y.Key = []any{c.key}, []any{c.key}
+		b := rows(table, y)
+		b.Conflicts = []store.Conflict{{
+			From: x.From, Key: c.text, Policy: "newest", Outcome: "kept", Loser: x.Stamp, Winner: y.Stamp, Body: x.Body, Row: store.HashRow(&x),
+		}}
+		h.mustApply(b)
+		h.mustApply(rows(table, x))
+		h.want(`SELECT key FROM conflicts`, one(c.text))
+	}
+	table := things()
+	table.Key = append(table.Key, store.Column{Name: "n", Type: store.Int})
+	h := newHarness(t, open, table)
+	for _, state := range []string{"x", "y"} {
+		r := row("", state, stamp(7, "e1"))
+		r.Key = []any{"a", int64(1)}
+		h.mustApply(rows(table, r))
+	}
+	h.want(`SELECT key FROM conflicts`, one(`["a",1]`))
+}
+
 // testSettledRows: where an entity's image has decided, the row follows it
 // whatever its values.
 func testSettledRows(t *testing.T, open Opener) {
