@@ -12,7 +12,7 @@
 //	    "origins":  "one",               // or "many" writers
 //	    "conflict": "newest",            // what wins; entities only
 //	    "types":    ["shop.order.placed", "shop.order.paid", "shop.order.shipped"],
-//	    "dedup":    "168h",              // how long a fact's ID is remembered; facts only
+//	    "dedup":    "168h",              // how long a fact's ID is remembered, 1s or more; facts only
 //	    "partitions": 8
 //	  },
 //	  "fields": [...]
@@ -56,6 +56,9 @@ const (
 // DefaultDedup is how long a fact's event ID is remembered when its contract
 // does not say.
 const DefaultDedup = 7 * 24 * time.Hour
+
+// minDedup is what a store refuses less than: it has a table per horizon of time.
+const minDedup = time.Second
 
 // DefaultPartitions is the number of partitions of a topic whose contract does
 // not say.
@@ -181,8 +184,8 @@ func parseContract(raw any) (Contract, error) {
 		c.Dedup = DefaultDedup
 	}
 	if a.Dedup != "" {
-		if c.Dedup, err = time.ParseDuration(a.Dedup); err != nil || c.Dedup <= 0 {
-			return Contract{}, fmt.Errorf("dedup %q: want a positive duration such as \"168h\"", a.Dedup)
+		if c.Dedup, err = time.ParseDuration(a.Dedup); err != nil || c.Dedup < minDedup {
+			return Contract{}, fmt.Errorf("dedup %q: want a duration such as \"168h\", at least %v", a.Dedup, minDedup)
 		}
 	}
 	return c, nil

@@ -108,6 +108,7 @@ func TestParseRefuses(t *testing.T) {
 		{"types twice", edit(entity, `"test.thing.made"`, `"test.thing.made", "test.thing.made"`), `types: "test.thing.made" is there twice`},
 		{"dedup no duration", edit(fact, `"kind"`, `"dedup": "a week", "kind"`), `dedup "a week"`},
 		{"dedup negative", edit(fact, `"kind"`, `"dedup": "-1h", "kind"`), `dedup "-1h"`},
+		{"dedup too short", edit(fact, `"kind"`, `"dedup": "999ms", "kind"`), `dedup "999ms"`},
 		{"dedup a number", edit(fact, `"kind"`, `"dedup": 5, "kind"`), "dedup: got number, want a string"},
 		{"dedup of an entity", edit(entity, `"kind"`, `"dedup": "1h", "kind"`), "dedup"},
 		{"partitions zero", edit(fact, `"kind"`, `"partitions": 0, "kind"`), "partitions 0"},
