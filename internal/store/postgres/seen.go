@@ -46,6 +46,10 @@ const (
 	// forgetAtOnce; what is left waits for the next one.
 	noteAtOnce   = 32
 	forgetAtOnce = 100
+	// maxSlices is how many slices one batch may put IDs into: its transaction
+	// locks each, its neighbours and their indexes. More are refused, which has
+	// the batch come again in halves.
+	maxSlices = 256
 )
 
 // prepare makes sure that the slices of IDs exist, and returns the IDs by slice.
@@ -56,6 +60,9 @@ func (t *seenSlices) prepare(ctx context.Context, s *session, seen []store.Seen,
 	groups, err := store.BySlice(seen)
 	if err != nil {
 		return nil, err
+	}
+	if len(groups) > maxSlices {
+		return nil, fmt.Errorf("%w: its event IDs lie in %d slices of their horizons, want %d at most in one transaction", store.ErrRefused, len(groups), maxSlices)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

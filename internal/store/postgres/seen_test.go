@@ -63,6 +63,35 @@ func TestSeenUsedAgain(t *testing.T) {
 	}
 }
 
+// A batch that spans so many slices that their locks would not fit is refused, so
+// that it comes in halves, and nothing is made for it.
+func TestSeenTooManySlices(t *testing.T) {
+	t.Parallel()
+	address := testbed.Postgres(t)
+	s, err := postgres.Open(t.Context(), postgres.Config{Address: address}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := positions(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	var many []store.Seen
+	for i := range 300 {
+		many = append(many, seenAt(fmt.Sprint(i), long.Add(time.Duration(i)*horizon)))
+	}
+	_, err = s.Apply(t.Context(), &store.Batch{Moves: []store.Move{{From: first, Next: 1}}, Seen: many})
+	if !errors.Is(err, store.ErrRefused) {
+		t.Errorf("got error %v, want an ErrRefused", err)
+	}
+	if rows, err := (readable{s, address}).Read(t.Context(), `SELECT count(*) FROM firehose_seen_slices`); err != nil || rows[0][0] != "0" {
+		t.Errorf("got %v slices, %v, want none", rows, err)
+	}
+	at := first
+	applySeen(t, s, &at, many[:150]...)
+	applySeen(t, s, &at, many[150:]...)
+}
+
 // However many slices a batch spans and however many are forgotten, a
 // transaction makes and drops a hundred at most: each costs the server several
 // locks, of which it has as many for all.
