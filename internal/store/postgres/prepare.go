@@ -108,7 +108,7 @@ func (a *applier) stage(b *store.Batch) error {
 	var err error
 	for i := range staged {
 		r := &staged[i]
-		buffer := &copyBuffer{b: make([]byte, 0, 32+r.n*(store.SeenPairSize+10))}
+		buffer := a.sess.copying()
 		for k := range r.n {
 			pair := r.pairs[k*store.SeenPairSize : (k+1)*store.SeenPairSize]
 			buffer.row(2)
@@ -120,7 +120,7 @@ func (a *applier) stage(b *store.Batch) error {
 		}
 	}
 	if len(b.Images) > 0 {
-		if a.images, err = a.sess.load(a.ctx, "images", imageStage, imageRows(b.Images)); err != nil {
+		if a.images, err = a.sess.load(a.ctx, "images", imageStage, imageRows(a.sess.copying(), b.Images)); err != nil {
 			return err
 		}
 	}
@@ -135,8 +135,7 @@ func (a *applier) stage(b *store.Batch) error {
 const imageStage = `topic text COLLATE "C", key text COLLATE "C", version bigint, time bigint, origin text, event_id text, deleted boolean, body bytea,
 	new boolean, was_version bigint, was_time bigint, was_origin text, was_event_id text`
 
-func imageRows(changes []store.ImageChange) *copyBuffer {
-	c := &copyBuffer{}
+func imageRows(c *copyBuffer, changes []store.ImageChange) *copyBuffer {
 	for i := range changes {
 		ch := &changes[i]
 		c.row(13)

@@ -22,7 +22,7 @@ type tableRows struct {
 
 // load copies the table's rows into a staging table.
 func (t *tableRows) load(a *applier) error {
-	c := &copyBuffer{}
+	c := a.sess.copying()
 	for i := range t.changes.Rows {
 		r := &t.changes.Rows[i]
 		c.row(1 + len(r.Key) + len(t.decl.Columns) + len(stampColumns))

@@ -93,6 +93,7 @@ type session struct {
 	stages map[string]*stage // by purpose
 	staged int               // made so far
 	batch  int               // the batch that is staged now
+	spare  []byte            // of what was copied last, to be filled again
 
 	patience time.Duration // how long an answer may take; 0: for ever
 }

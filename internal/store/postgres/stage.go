@@ -28,6 +28,16 @@ const (
 	maxSeenStages = 32
 )
 
+// maxSpare bounds the memory that a session keeps for what it copies.
+const maxSpare = 8 << 20
+
+// copying returns an empty buffer. It is the session's until it is loaded.
+func (s *session) copying() *copyBuffer {
+	c := &copyBuffer{b: s.spare[:0]}
+	s.spare = nil
+	return c
+}
+
 // load fills the stage of a purpose with rows and returns its name.
 func (s *session) load(ctx context.Context, purpose, columns string, rows *copyBuffer) (string, error) {
 	st := s.stages[purpose]
@@ -38,12 +48,17 @@ func (s *session) load(ctx context.Context, purpose, columns string, rows *copyB
 		st = s.stages[purpose]
 	}
 	st.batch = s.batch
+	all := rows.end()
 	// One message and one transaction for both.
 	sql := fmt.Sprintf("TRUNCATE %s; COPY %s FROM STDIN (FORMAT binary)", st.name, st.name)
-	return st.name, s.ask(ctx, func(ctx context.Context) error {
-		_, err := s.conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows.end()), sql)
+	err := s.ask(ctx, func(ctx context.Context) error {
+		_, err := s.conn.PgConn().CopyFrom(ctx, bytes.NewReader(all), sql)
 		return err
 	})
+	if err == nil && cap(all) <= maxSpare { // after an error it may still be read
+		s.spare = all
+	}
+	return st.name, err
 }
 
 func (s *session) makeStage(ctx context.Context, purpose, columns string) error {
