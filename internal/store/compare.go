@@ -26,13 +26,10 @@ func CompareRow(a, b *Row) int {
 	if a.Deleted || b.Deleted {
 		return cmp.Compare(removedRank(a), removedRank(b))
 	}
-	columns := columnsOf(a, b)
 	first, result := -1, 0 // of the columns that differ the first by name
 	for i := range min(len(a.Values), len(b.Values)) {
-		if first >= 0 && compareColumns(columns, i, first) > 0 {
-			continue
-		}
-		if c := compareValue(stored(a.Values[i]), stored(b.Values[i])); c != 0 {
+		c := compareValue(stored(a.Values[i]), stored(b.Values[i]))
+		if c != 0 && (first < 0 || compareColumns(columnsOf(a, b), i, first) < 0) {
 			first, result = i, c
 		}
 	}
