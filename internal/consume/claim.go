@@ -37,7 +37,7 @@ func (e *Engine) takeReady(now time.Time) []*claim {
 	var ready []*partition
 	var wake time.Time
 	for _, p := range e.parts {
-		if p.busy || p.gone || p.seek || p.round != nil || p.state.Stopped() || p.ready() == 0 {
+		if p.busy || p.gone || p.seek || p.round != nil || p.doubt != nil || p.state.Stopped() || p.ready() == 0 {
 			continue
 		}
 		if now.Before(p.retryAt) {

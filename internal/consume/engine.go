@@ -54,6 +54,7 @@ type Engine struct {
 	life       context.Context //nolint:containedctx // of the clients: it ends their waits before Close
 	connected  chan struct{}   // closed when client and mirror are there
 	rebalanced chan struct{}   // holds one when the group's members may have changed
+	doubted    chan struct{}   // holds one when another partition is in doubt
 	metrics    *metrics
 
 	letters *letters
@@ -87,6 +88,7 @@ func New(cfg Config, s Store) (*Engine, error) {
 		wakePoll:   func() {},
 		connected:  make(chan struct{}),
 		rebalanced: make(chan struct{}, 1),
+		doubted:    make(chan struct{}, 1),
 	}
 	e.changed = sync.NewCond(&e.mu)
 	for _, h := range cfg.Handlers {

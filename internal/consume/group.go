@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -82,78 +84,101 @@ func (e *Engine) resume(ctx context.Context, given map[string]map[int32]kgo.Offs
 	if len(topics) == 0 {
 		return nil
 	}
-	infos, err := kafka.DescribeTopics(ctx, e.client, topics...)
+	logs, err := kafka.DescribeLogs(ctx, e.client, topics...)
 	if err != nil {
-		return fmt.Errorf("describe topics: %w", err)
+		return err
 	}
-	logs := map[offsets.Partition]kafka.PartitionInfo{}
-	var start []offsets.Position
-	for _, info := range infos {
-		for _, p := range info.Partitions {
-			id := offsets.Partition{Topic: info.Name, ID: p.ID}
-			if _, ok := given[info.Name][p.ID]; !ok {
-				continue
+	var known []offsets.Partition
+	for topic, ids := range given {
+		for id := range ids {
+			if p := (offsets.Partition{Topic: topic, ID: id}); logs.Of(p).Err == nil {
+				known = append(known, p)
 			}
-			logs[id] = p
-			start = append(start, offsets.Position{
-				Topic: info.Name, Partition: p.ID, TopicID: info.ID,
-				Next: p.Start, LeaderEpoch: offsets.NoEpoch,
-			})
 		}
 	}
-	stored, err := e.store.Positions(ctx, start)
+	stored, err := e.positions(ctx, logs, known)
 	if err != nil {
-		return fmt.Errorf("read positions: %w", err)
+		return err
 	}
-	if n := count(given); len(start) != n || len(stored) != n {
-		// Just added, and not every broker knows of it yet. Without an answer of
-		// the store it would resume where the group's offset says.
-		return fmt.Errorf("%d partitions given, %d described, %d positions", n, len(start), len(stored))
-	}
-	topicIDs := map[string]offsets.TopicID{}
-	for _, s := range start {
-		topicIDs[s.Topic] = s.TopicID
-	}
-	e.reportMoved(ctx, stored)
+	e.reportMoved(ctx, slices.Collect(maps.Values(stored)))
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, pos := range stored {
-		id := pos.Of()
-		p := &partition{id: id, handler: e.handlers[id.Topic], pos: pos, state: Active,
-			start: logs[id].Start, since: e.polls}
-		p.reaches(logs[id].StableEnd)
-		if state, why := judge(pos, topicIDs[pos.Topic], logs[id]); state != Active {
-			e.halt(p, state, why)
+	for topic, ids := range given {
+		for id := range ids {
+			p := &partition{id: offsets.Partition{Topic: topic, ID: id}, handler: e.handlers[topic], state: Active, since: e.polls}
+			ids[id] = e.begin(p, stored, logs.Of(p.id))
+			e.parts[p.id] = p
+			e.metrics.assigned(p)
 		}
-		e.parts[id] = p
-		e.metrics.assigned(p)
-		given[id.Topic][id.ID] = kgo.NewOffset().At(pos.Next).WithEpoch(pos.LeaderEpoch)
-		if p.state.Stopped() {
-			given[id.Topic][id.ID] = kgo.NewOffset().AtEnd() // never read: the fetch is paused
-		} else {
-			e.client.ResumeFetchPartitions(map[string][]int32{id.Topic: {id.ID}})
-		}
-		e.mirror.Own(pos, string(p.state))
 	}
 	e.wakePoll() // what it brings may be of an earlier assignment: see enqueue
 	e.changed.Broadcast()
 	return nil
 }
 
-func count(given map[string]map[int32]kgo.Offset) int {
-	n := 0
-	for _, partitions := range given {
-		n += len(partitions)
+// begin decides where a partition that was just given is fetched from. The caller
+// holds the mutex.
+func (e *Engine) begin(p *partition, stored map[offsets.Partition]offsets.Position, log kafka.Log) kgo.Offset {
+	pos, placed := stored[p.id]
+	if !placed {
+		// Nothing is fetched until it has its position: the client only sets
+		// another offset where it had one, whichever that was.
+		p.pos = offsets.Position{Topic: p.id.Topic, Partition: p.id.ID, LeaderEpoch: offsets.NoEpoch}
+		p.unplaced = true
+		e.suspect(p, log.Err)
+		return kgo.NewOffset().At(0)
 	}
-	return n
+	if e.place(p, pos, log); p.state.Stopped() {
+		return kgo.NewOffset().AtEnd() // never read: the fetch is paused
+	}
+	e.client.ResumeFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
+	return kgo.NewOffset().At(pos.Next).WithEpoch(pos.LeaderEpoch)
+}
+
+// place gives a partition its position, or stops it where that is not in the log.
+// The caller holds the mutex.
+func (e *Engine) place(p *partition, pos offsets.Position, log kafka.Log) {
+	p.pos, p.start, p.unplaced = pos, log.Start, false
+	p.ends(log.StableEnd)
+	if state, why := judge(pos, log); state != Active {
+		e.halt(p, state, why)
+	}
+	e.mirror.Own(pos, string(p.state))
+}
+
+// positions returns the stored positions of partitions whose logs are known. One
+// that has none begins where its log does.
+func (e *Engine) positions(ctx context.Context, logs kafka.Logs, of []offsets.Partition) (map[offsets.Partition]offsets.Position, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	start := make([]offsets.Position, len(of))
+	for i, p := range of {
+		log := logs.Of(p)
+		start[i] = offsets.Position{Topic: p.Topic, Partition: p.ID, TopicID: log.TopicID, Next: log.Start, LeaderEpoch: offsets.NoEpoch}
+	}
+	stored, err := e.store.Positions(ctx, start)
+	if err != nil {
+		return nil, fmt.Errorf("read positions: %w", err)
+	}
+	byID := make(map[offsets.Partition]offsets.Position, len(stored))
+	for _, pos := range stored {
+		byID[pos.Of()] = pos
+	}
+	for _, p := range of {
+		if _, ok := byID[p]; !ok {
+			return nil, fmt.Errorf("read positions: none of %s", p)
+		}
+	}
+	return byID, nil
 }
 
 // judge compares a stored position with the log that it is about.
-func judge(pos offsets.Position, topic offsets.TopicID, log kafka.PartitionInfo) (State, string) {
+func judge(pos offsets.Position, log kafka.Log) (State, string) {
 	switch {
-	case pos.TopicID != topic:
-		return StoppedRecreate, fmt.Sprintf("the topic was recreated: the position is in %s, the topic is %s", pos.TopicID, topic)
+	case pos.TopicID != log.TopicID:
+		return StoppedRecreate, fmt.Sprintf("the topic was recreated: the position is in %s, the topic is %s", pos.TopicID, log.TopicID)
 	case pos.Next < log.Start:
 		return StoppedBelowLog, fmt.Sprintf("the position is %d, the log starts at %d", pos.Next, log.Start)
 	case pos.Next > log.End:
@@ -181,7 +206,7 @@ func (e *Engine) halt(p *partition, s State, why string) {
 	if p.gone {
 		return
 	}
-	p.state, p.why = s, why
+	p.state, p.why, p.doubt = s, why, nil
 	p.clear()
 	e.client.PauseFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
 	e.mirror.Set(p.pos, string(s))
@@ -213,6 +238,7 @@ func (e *Engine) lost(_ context.Context, _ *kgo.Client, taken map[string][]int32
 	}
 	e.mirror.Drop(taken)
 	e.forget(taken, false)
+	e.mirror.Drop(taken) // of one that was given its position meanwhile
 }
 
 func (e *Engine) forget(taken map[string][]int32, wait bool) {

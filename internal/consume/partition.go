@@ -74,6 +74,10 @@ type partition struct {
 	state       State
 	why         string         // what caused the state, for operators
 	fetchError  string         // the last one that was told
+	doubt       error          // why it is not known whether pos is in the log; nil when it is
+	doubts      int            // in a row
+	askAt       time.Time      // of one in doubt: when its log is asked for
+	unplaced    bool           // it is not known where it begins
 	retryAt     time.Time      // of a paused state
 	attempts    int            // of the pause: backoff
 	stalls      int            // of its decoder, in a row
@@ -100,10 +104,15 @@ type chunk struct {
 	firstTry time.Time
 }
 
-// reaches notes how far the log is known to go.
-func (p *partition) reaches(end int64) {
-	p.end = max(p.end, end)
-	if p.behind.IsZero() && p.end > p.pos.Next {
+// reaches notes that the log goes as far as this at least.
+func (p *partition) reaches(end int64) { p.ends(max(p.end, end)) }
+
+// ends notes how far the log goes, which may be less than before: it was cut.
+func (p *partition) ends(end int64) {
+	switch p.end = end; {
+	case end <= p.pos.Next:
+		p.behind = time.Time{}
+	case p.behind.IsZero():
 		p.behind = time.Now()
 	}
 }
@@ -129,7 +138,9 @@ func (p *partition) age(now time.Time) time.Duration {
 }
 
 // flows reports whether what is queued will soon be gone: nothing holds it up.
-func (p *partition) flows() bool { return p.state == Active && p.stalls == 0 && p.round == nil }
+func (p *partition) flows() bool {
+	return p.state == Active && p.stalls == 0 && p.round == nil && p.doubt == nil
+}
 
 // ready returns how many decoded events wait at the head of the queue.
 func (p *partition) ready() int {

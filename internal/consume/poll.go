@@ -87,7 +87,7 @@ func (e *Engine) seek(cancel func()) {
 // enqueue hands what a poll brought to the decoders. The caller holds the mutex.
 func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 	p := e.parts[offsets.Partition{Topic: f.Topic, ID: f.Partition}]
-	if p == nil || p.gone || p.seek || p.state.Stopped() {
+	if p == nil || p.gone || p.seek || p.doubt != nil || p.state.Stopped() {
 		return
 	}
 	if p.since == e.polls {
@@ -97,10 +97,12 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 		p.seek = true
 		return
 	}
-	p.reaches(f.LastStableOffset)
 	if len(f.Records) == 0 {
+		p.reaches(f.LastStableOffset)
 		return
 	}
+	p.ends(max(f.LastStableOffset, f.Records[len(f.Records)-1].Offset+1))
+	p.doubts = 0
 	if p.state == PausedAccess {
 		e.setState(p, Active, "")
 	}
@@ -144,7 +146,7 @@ func (e *Engine) share() int { return e.cfg.MaxQueueBytes / max(1, len(e.parts))
 // resumeFetch fetches a partition again that goes on, or whose queue is half
 // empty. The caller holds the mutex.
 func (e *Engine) resumeFetch(p *partition) {
-	if p.fetchPaused && !p.gone && (p.flows() || p.queuedBytes <= e.share()/2) {
+	if p.fetchPaused && !p.gone && p.doubt == nil && !p.state.Stopped() && (p.flows() || p.queuedBytes <= e.share()/2) {
 		p.fetchPaused = false
 		e.client.ResumeFetchPartitions(map[string][]int32{p.id.Topic: {p.id.ID}})
 	}
@@ -163,6 +165,7 @@ func (e *Engine) fetchFailed(id offsets.Partition, err error) {
 		e.halt(p, StoppedDataLoss, err.Error())
 	case errors.Is(err, kgo.ErrMaxDecompress): // the client fetches no more of it
 		e.halt(p, StoppedTooLarge, err.Error())
+	case p.doubt != nil: // it is asked for
 	case errors.Is(err, kerr.OffsetOutOfRange) && p.pos.Next < p.end:
 		e.halt(p, StoppedBelowLog, err.Error())
 	case errors.Is(err, kerr.OffsetOutOfRange):
