@@ -152,8 +152,9 @@ func (e *Engine) resumeFetch(p *partition) {
 	}
 }
 
-// fetchFailed stops a partition whose log is not where the position is; anything
-// else the client tries again by itself.
+// fetchFailed stops a partition whose log has lost what was read, or cannot be
+// read, and doubts one whose log may not be where the position is; anything else
+// the client tries again by itself.
 func (e *Engine) fetchFailed(id offsets.Partition, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -166,12 +167,8 @@ func (e *Engine) fetchFailed(id offsets.Partition, err error) {
 	case errors.Is(err, kgo.ErrMaxDecompress): // the client fetches no more of it
 		e.halt(p, StoppedTooLarge, err.Error())
 	case p.doubt != nil: // it is asked for
-	case errors.Is(err, kerr.OffsetOutOfRange) && p.pos.Next < p.end:
-		e.halt(p, StoppedBelowLog, err.Error())
-	case errors.Is(err, kerr.OffsetOutOfRange):
-		e.halt(p, StoppedPastEnd, err.Error())
-	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
-		e.halt(p, StoppedRecreate, err.Error())
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
+		e.suspect(p, err)
 	case p.fetchError == err.Error(): // told already
 	default:
 		p.fetchError = err.Error()
