@@ -164,8 +164,10 @@ func (h *Handler) identify(e *Event) error {
 // project runs the projection and classes what it says: a *Failure of this
 // event, or an ErrMisuse of the service.
 func (h *Handler) project(e, before *Event) (ops []op, err error) {
-	c := Changes{
+	c := &e.changes
+	*c = Changes{
 		event:       e,
+		ops:         e.room[:0],
 		allowAdd:    h.Topic.Kind == schemas.Fact || h.NeedBefore,
 		allowAppend: h.Topic.Kind == schemas.Fact,
 		withBody:    h.Topic.Kind == schemas.Entity && !h.NeedBefore,
@@ -175,7 +177,7 @@ func (h *Handler) project(e, before *Event) (ops []op, err error) {
 			err = &Failure{Class: ClassProjectionError, Err: fmt.Errorf("panic at %s", panicSite(debug.Stack()))}
 		}
 	}()
-	switch err := h.Project(e, before, &c); {
+	switch err := h.Project(e, before, c); {
 	case errors.Is(err, ErrMisuse):
 		return nil, err
 	case err != nil:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,6 +32,7 @@ type merger struct {
 	seen   seen
 	images map[store.EntityKey]*entity
 	tables map[string]*rows // by the table's name
+	room   []cell           // for more of them, allocated together
 }
 
 // rows is what the batch does to one table. A table that gets a column while
@@ -265,6 +267,15 @@ func (m *merger) put(ev *Event, ops []op) error {
 	return nil
 }
 
+func (m *merger) newCell() *cell {
+	if len(m.room) == 0 {
+		m.room = make([]cell, 64)
+	}
+	c := &m.room[0]
+	m.room = m.room[1:]
+	return c
+}
+
 // add adds to the cell's sums and reports whether they still fit.
 func (c *cell) add(deltas []int64) bool {
 	for i, d := range deltas {
@@ -299,14 +310,10 @@ func (m *merger) finish() {
 }
 
 func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
-	keys := make([]string, 0, len(cells))
-	for k := range cells {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
+	sorted := slices.AppendSeq(make([]*cell, 0, len(cells)), maps.Values(cells))
+	slices.SortFunc(sorted, func(a, b *cell) int { return strings.Compare(a.op.row, b.op.row) })
 	out := store.Changes{Table: t}
-	for _, k := range keys {
-		c := cells[k]
+	for _, c := range sorted {
 		switch c.op.kind {
 		case opAdd:
 			out.Sums = append(out.Sums, store.Sum{Key: c.op.key, Deltas: c.sums})
@@ -316,7 +323,7 @@ func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
 			})
 		default:
 			if out.Rows == nil {
-				out.Rows = make([]store.Row, 0, len(keys)) // a table's changes are all of one kind
+				out.Rows = make([]store.Row, 0, len(sorted)) // a table's changes are all of one kind
 			}
 			out.Rows = append(out.Rows, rowOf(t, c.event, c.op))
 		}

@@ -45,6 +45,14 @@ func (m *merger) replace(t *store.Table, c *cell, ev *Event, ops []op) {
 		c.op = o // an event's later change to the same row
 		return
 	}
+	switch { // versions that differ decide without the rows
+	case ev.Version > c.event.Version:
+		c.op, c.event = o, ev
+		return
+	case ev.Version < c.event.Version:
+		m.stale++
+		return
+	}
 	if ev.Stamp() == c.event.Stamp() {
 		o = lastOf(ops)
 	}
