@@ -45,6 +45,7 @@ type bench struct {
 	tails      map[string][]tail
 	program    string        // this one
 	programs   string        // folder of the project's own
+	only       []string      // contenders; empty: all
 	shorter    time.Duration // a test's: how long services are watched, and of all inputs as few events as are asked for
 	profiles   string        // folder for profiles of our own processes; "" for none
 	profiled   int
@@ -69,6 +70,7 @@ func runCommand() *service.Command {
 			f.IntVar(&b.events, "events", 1_000_000, "`number` of events, a multiple of 5")
 			f.IntVar(&rounds, "rounds", 3, "`number` of rounds, in which all take their turn")
 			f.List(&names, "rows", nil, "`names` of rows; default all")
+			f.List(&b.only, "contenders", nil, "`names` of contenders, or what they begin with; default all")
 			f.StringVar(&out, "out", "peers.jsonl", "`file` to add the results to")
 		},
 		Run: func(ctx context.Context, _ []string) error {
@@ -148,7 +150,7 @@ func (b *bench) measure(ctx context.Context, rows []row, rounds int, out io.Writ
 		for round := 1; round <= rounds && (r.rounds == 0 || round <= r.rounds); round++ {
 			for n := range r.contenders {
 				c := r.contenders[(n+round-1)%len(r.contenders)] // whoever begins may have it easier
-				if b.jars == "" && needsJVM(c.name) {
+				if b.jars == "" && needsJVM(c.name) || !b.chosen(c.name) {
 					continue
 				}
 				id := fmt.Sprintf("%d_%d_%d", time.Now().Unix(), round, n)
@@ -175,6 +177,10 @@ func (b *bench) measure(ctx context.Context, rows []row, rounds int, out io.Writ
 		return fmt.Errorf("%d runs went wrong, see above", problems)
 	}
 	return nil
+}
+
+func (b *bench) chosen(contender string) bool {
+	return len(b.only) == 0 || slices.ContainsFunc(b.only, func(name string) bool { return strings.HasPrefix(contender, name) })
 }
 
 func needsJVM(contender string) bool {
