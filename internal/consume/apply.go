@@ -54,6 +54,7 @@ func (e *Engine) apply(ctx context.Context, claims []*claim) error {
 			e.metrics.fenced.Inc()
 			err = e.reread(ctx, fencedOf(claims, fenced))
 		case errors.Is(err, store.ErrChanged) && attempt%10 != 0:
+			e.wary.Store(waryFor)
 			err = nil // look up, merge and try again
 		case errors.Is(err, store.ErrRefused):
 			return e.isolate(ctx, claims, err)

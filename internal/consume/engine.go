@@ -23,6 +23,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -58,6 +59,7 @@ type Engine struct {
 	metrics    *metrics
 
 	letters *letters
+	wary    atomic.Int32 // how many batches more ask which event IDs are known
 
 	mu       sync.Mutex
 	changed  *sync.Cond // any of what follows

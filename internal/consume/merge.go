@@ -22,6 +22,7 @@ type merged struct {
 	events    int
 	stale     int
 	duplicate int
+	again     int // event IDs that the store knew
 }
 
 // merger makes one batch of many events: the latest state of each row, the sum
@@ -72,7 +73,8 @@ func newMerger() *merger {
 // and the error says so, that it may be set aside first.
 func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
 	m := newMerger()
-	for i, want := range lookups(claims) {
+	wary := e.wary.Load() > 0
+	for i, want := range lookups(claims, wary) {
 		known, err := e.store.Lookup(ctx, want)
 		if err != nil {
 			return nil, fmt.Errorf("look up: %w", err)
@@ -107,6 +109,12 @@ func (e *Engine) merge(ctx context.Context, claims []*claim) (*merged, error) {
 	}
 	if unusable {
 		return nil, errUnusable
+	}
+	switch {
+	case m.again > 0:
+		e.wary.Store(waryFor)
+	case wary && len(m.batch.Seen) > 0:
+		e.wary.Add(-1)
 	}
 	m.finish()
 	return &m.merged, nil
@@ -248,7 +256,8 @@ func (m *merger) put(ev *Event, ops []op) error {
 		c := r.cells[o.row]
 		switch {
 		case c == nil:
-			c = &cell{op: o, event: ev}
+			c = m.newCell()
+			c.op, c.event = o, ev
 			if o.kind == opAdd {
 				c.sums = slices.Clone(o.deltas)
 			}

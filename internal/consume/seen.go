@@ -35,10 +35,16 @@ type storedID struct {
 	ok   bool
 }
 
-// lookups lists what the claims' events depend on. That is one question, but for
-// event IDs that come in several slices: an answer goes by the ID alone, so that
-// it is about one slice only.
-func lookups(claims []*claim) []*store.Lookup {
+// waryFor is how many batches ask for event IDs once one of them has come again.
+const waryFor = 64
+
+// lookups lists what the claims' events depend on; wary also asks which of the
+// event IDs are known. Else they are taken to be new, as nearly all are: the
+// transaction finds out, and who has been wrong becomes wary.
+//
+// It is one question, but for event IDs that come in several slices: an answer
+// goes by the ID alone, so that it is about one slice only.
+func lookups(claims []*claim, wary bool) []*store.Lookup {
 	l := &store.Lookup{}
 	asked := map[store.EntityKey]bool{}
 	var slice store.Slice
@@ -53,7 +59,7 @@ func lookups(claims []*claim) []*store.Lookup {
 					asked[k] = true
 					l.Images = append(l.Images, k)
 				}
-			case adds(ev):
+			case wary && adds(ev):
 				in := sliceOf(&ev.seen)
 				several = several || len(l.Seen) > 0 && in != slice
 				slice = in
@@ -141,7 +147,9 @@ func (m *merger) first(ev *Event) bool {
 			hash, ok = stored.hash, stored.ok
 		}
 	}
-	if !ok {
+	if ok {
+		m.again++
+	} else {
 		hash, ok = m.seen.meet(s, in)
 	}
 	if !ok {
