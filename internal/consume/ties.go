@@ -26,7 +26,7 @@ func compareImage(a, b *Event) int {
 // where it is the entity's: nil stands for a row that no conflict is kept of.
 func rowOf(t *store.Table, ev *Event, o *op) store.Row {
 	row := store.Row{
-		Key: o.key, Values: widen(t, o), Stamp: ev.Stamp(), Deleted: o.kind == opRemove, Settled: ev.settled, From: ev.From,
+		Key: o.key, Values: widen(t, o), Table: t, Stamp: ev.Stamp(), Deleted: o.kind == opRemove, Settled: ev.settled, From: ev.From,
 	}
 	if o.body {
 		row.Body = ev.image()
