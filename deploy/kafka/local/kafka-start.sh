@@ -98,10 +98,10 @@ check_storage() {
 
 # check_ports refuses ports of broker $1 that somebody else has.
 check_ports() {
-	local taken
-	for taken in $((port + $1 - 1)) $((controller_port + $1 - 1)); do
-		listening "$taken" || continue
-		die "port $taken, for broker $1, is taken$(holder "$taken"). Choose others: KAFKA_PORT=19092 takes 19092 and up, its controllers $((19092 + 1000)) and up"
+	local one
+	for one in $((port + $1 - 1)) $((controller_port + $1 - 1)); do
+		taken "$one" || continue
+		die "port $one, for broker $1, is taken$(holder "$one"). Choose others: KAFKA_PORT=19092 takes 19092 and up, its controllers $((19092 + 1000)) and up"
 	done
 }
 

@@ -50,6 +50,16 @@ make_folder() {
 # listening reports whether anybody takes connections on loopback port $1.
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# taken reports whether somebody keeps port $1: a process that was just killed may
+# need a moment to let go of it.
+taken() {
+	local n
+	for ((n = 0; n < 15; n++)); do
+		listening "$1" || return 1
+		sleep 0.2
+	done
+}
+
 # holder tells who listens on port $1, where that can be found out.
 holder() {
 	local who=
