@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/twmb/avro"
 )
@@ -177,13 +178,14 @@ var scans = sync.Pool{New: func() any { return &scan{} }}
 // Read reads one record, all of payload, into row: field i into row[at[i]]. An
 // ErrUndecodable when the bytes are no such record; a *FieldError when they are
 // but no store could keep a value: text with U+0000 or that is not UTF-8, NaN,
-// dates outside the years 1 to 9999.
+// dates outside the years 1 to 9999. Texts are parts of payload, not copies: it
+// must not change as long as they are held.
 func (r *RowReader) Read(payload []byte, row []any, at []int) error {
 	if len(payload) > MaxValueBytes {
 		return fmt.Errorf("%w: %d bytes, over %d", ErrUndecodable, len(payload), MaxValueBytes)
 	}
 	s := scans.Get().(*scan)
-	s.data, s.at, s.empty, s.path = string(payload), 0, 0, s.path[:0]
+	s.data, s.at, s.empty, s.path = unsafe.String(unsafe.SliceData(payload), len(payload)), 0, 0, s.path[:0]
 	err := r.read(s, row, at)
 	s.data = ""
 	if cap(s.out) <= 64<<10 { // one huge value must not stay for ever

@@ -110,7 +110,7 @@ func (e *Engine) release(claims []*claim) {
 			c.giveBack()
 		}
 		c.p.busy = false
-		c.p.drop()
+		c.p.drop(&e.spare)
 		if r := c.p.round; r != nil && r.over {
 			e.hear(r)
 		}

@@ -17,10 +17,17 @@ import (
 	"firehose/schemas"
 )
 
+// decoder is what one who decodes events one after the other uses again.
+type decoder struct {
+	headers event.Parser
+	changes Changes
+	source  store.HashedSource
+}
+
 // decode reads a record as an event of the handler's topic. What is wrong with
 // the record for ever becomes the event's failure; the error that is returned
 // says that the registry is away and the record must be tried again.
-func (h *Handler) decode(ctx context.Context, headers *event.Parser, r *kgo.Record, id offsets.TopicID, e *Event) error {
+func (h *Handler) decode(ctx context.Context, d *decoder, r *kgo.Record, id offsets.TopicID, e *Event) error {
 	*e = Event{
 		From:        store.Source{Topic: r.Topic, TopicID: id, Partition: r.Partition, Offset: r.Offset},
 		LeaderEpoch: r.LeaderEpoch,
@@ -34,9 +41,9 @@ func (h *Handler) decode(ctx context.Context, headers *event.Parser, r *kgo.Reco
 		e.control = true
 		return nil
 	}
-	err := h.read(ctx, headers, r, e)
+	err := h.read(ctx, &d.headers, r, e)
 	if err == nil && !h.NeedBefore {
-		e.ops, err = h.project(e, nil)
+		e.ops, err = h.project(e, nil, &d.changes)
 	}
 	if err != nil {
 		var f *Failure
@@ -47,7 +54,7 @@ func (h *Handler) decode(ctx context.Context, headers *event.Parser, r *kgo.Reco
 		return err
 	}
 	if adds(e) {
-		e.seen = seenOf(h, e)
+		e.seen = d.seenOf(h, e)
 	}
 	return nil
 }
@@ -161,10 +168,9 @@ func (h *Handler) identify(e *Event) error {
 	return nil
 }
 
-// project runs the projection and classes what it says: a *Failure of this
+// project runs the projection, with c to ask for changes, and classes what it says: a *Failure of this
 // event, or an ErrMisuse of the service.
-func (h *Handler) project(e, before *Event) (ops []op, err error) {
-	c := &e.changes
+func (h *Handler) project(e, before *Event, c *Changes) (ops []op, err error) {
 	*c = Changes{
 		event:       e,
 		ops:         e.room[:0],

@@ -84,7 +84,7 @@ func (e *Engine) decodeChunk(ctx context.Context, p *partition, c *chunk) error 
 	n := from
 	for ; n < to; n++ {
 		ev := &c.events[n]
-		if err = p.handler.decode(ctx, &c.headers, c.records[n], id, ev); err != nil {
+		if err = p.handler.decode(ctx, &c.decoder, c.records[n], id, ev); err != nil {
 			break
 		}
 		if wait := e.patience(ev, &first); wait != nil {

@@ -65,6 +65,7 @@ type Engine struct {
 	changed  *sync.Cond // any of what follows
 	parts    map[offsets.Partition]*partition
 	jobs     []*decodeJob
+	spare    spare
 	gaveUp   map[schemaKey]time.Time // unknown schemas, until when they fail at once
 	polls    int                     // begun so far
 	wakePoll func()                  // ends the poll that waits

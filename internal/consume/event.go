@@ -32,8 +32,7 @@ type Event struct {
 	settled bool       // the image of its entity has decided for it: see store.Row
 	seen    store.Seen // of a fact that must not count twice
 	ops     []op       // what the projection asked for, when no before is needed
-	changes Changes    // the projection's, and room for the one op that most ask for:
-	room    [1]op      // part of the event, so that it need not be allocated
+	room    [1]op      // for the one op that most ask for, so that it need not be allocated
 	size    int        // bytes on the wire
 	record  *kgo.Record
 }

@@ -21,7 +21,7 @@ import (
 // concurrent use.
 type Fold struct {
 	handlers map[string]*Handler
-	headers  event.Parser
+	decoder  decoder
 	known    store.Known
 	tables   map[string]*folded
 	next     map[string]int64 // offset of a topic's next event
@@ -65,7 +65,7 @@ func (f *Fold) Apply(ctx context.Context, topic string, env *event.Envelope, val
 	}
 	f.next[topic]++
 	var ev Event
-	if err := h.decode(ctx, &f.headers, r, offsets.TopicID{}, &ev); err != nil {
+	if err := h.decode(ctx, &f.decoder, r, offsets.TopicID{}, &ev); err != nil {
 		return err
 	}
 	if ev.failure != nil {

@@ -178,7 +178,7 @@ func (m *merger) change(ctx context.Context, h *Handler, ev *Event) error {
 	case conflict.WinsOver:
 		m.lose(ev, policyNewest, outcomeReplaced, stored, ev.Stamp(), ent.now.image())
 	}
-	ops, err := h.project(ev, asBefore(ent.now))
+	ops, err := h.project(ev, asBefore(ent.now), &Changes{})
 	if err != nil {
 		if f := (*Failure)(nil); errors.As(err, &f) {
 			ev.failure = f
@@ -321,7 +321,7 @@ func (m *merger) finish() {
 func changesOf(t *store.Table, cells map[string]*cell) store.Changes {
 	sorted := slices.AppendSeq(make([]*cell, 0, len(cells)), maps.Values(cells))
 	slices.SortFunc(sorted, func(a, b *cell) int { return strings.Compare(a.op.row, b.op.row) })
-	out := store.Changes{Table: t}
+	out := store.Changes{Table: t, Checked: true} // when they were asked for, see Changes
 	for _, c := range sorted {
 		switch c.op.kind {
 		case opAdd:

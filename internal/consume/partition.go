@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"firehose/internal/event"
 	"firehose/internal/offsets"
 )
 
@@ -95,9 +94,9 @@ type chunk struct {
 	decoded int     // events[:decoded] are valid
 	taken   int     // events[:taken] are with an applier or done
 	bytes   int
-	busy    bool         // a decoder works on it
-	headers event.Parser // the decoder's
-	round   int          // grows when what is decoded has to be decoded again
+	busy    bool // a decoder works on it
+	decoder decoder
+	round   int // grows when what is decoded has to be decoded again
 	stalled error
 	// firstTry is when the record at decoded was first found to have an unknown
 	// schema; the registry may only be late.
@@ -174,9 +173,10 @@ func (p *partition) take(max, maxBytes int) []*Event {
 }
 
 // drop forgets the chunks whose events are all done.
-func (p *partition) drop() {
+func (p *partition) drop(spare *spare) {
 	for len(p.queue) > 0 && p.queue[0].taken == len(p.queue[0].records) {
 		p.queuedBytes -= p.queue[0].bytes
+		spare.put(p.queue[0].events)
 		p.queue[0] = nil
 		p.queue = p.queue[1:]
 	}

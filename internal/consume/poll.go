@@ -106,7 +106,7 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 	if p.state == PausedAccess {
 		e.setState(p, Active, "")
 	}
-	c := &chunk{records: f.Records, events: make([]Event, len(f.Records))}
+	c := &chunk{records: f.Records, events: e.spare.take(len(f.Records))}
 	for _, r := range f.Records {
 		c.bytes += wireSize(r) + eventOverhead + headerOverhead*max(0, len(r.Headers)-ordinaryHeaders)
 	}

@@ -179,10 +179,13 @@ func adds(ev *Event) bool {
 	return slices.ContainsFunc(ev.ops, func(o op) bool { return o.kind == opAdd })
 }
 
-func seenOf(h *Handler, ev *Event) store.Seen {
+func (d *decoder) seenOf(h *Handler, ev *Event) store.Seen {
+	if !d.source.Is(ev.Source) {
+		d.source = store.HashSource(ev.Source)
+	}
 	sum := sha256.Sum256(ev.Body)
 	s := store.Seen{
-		EventKey: store.EventKey{Source: ev.Source, ID: ev.ID},
+		EventKey: d.source.Key(ev.ID),
 		Time:     ev.Timestamp,
 		Horizon:  h.Topic.Dedup,
 	}

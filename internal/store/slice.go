@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,22 +74,44 @@ func BySlice(seen []Seen) (map[Slice][]int, error) {
 	return groups, nil
 }
 
-// AppendSeenKey appends what stands for an event ID, SeenKeySize bytes. A UUID in
-// its usual spelling leads it as it is, so that those made in the order of time
-// (UUIDv7) are inserted side by side, and its source follows as a hash; anything
-// else is hashed with its source.
-func AppendSeenKey(b []byte, k EventKey) []byte {
-	if len(k.ID) == 36 {
-		if id, err := uuid.Parse(k.ID); err == nil && id.String() == k.ID {
-			sum := sha256.Sum256([]byte(k.Source))
-			return append(append(b, id[:]...), sum[:SeenKeySize-len(id)]...)
+// EventKeyOf is what stands for an event ID and its source. A UUID in its usual
+// spelling leads it as it is, so that those made in the order of time (UUIDv7) are
+// inserted side by side, and its source follows as a hash; anything else is hashed
+// with its source.
+func EventKeyOf(source, id string) EventKey { return HashSource(source).Key(id) }
+
+// HashedSource is a source of events whose hash is known.
+type HashedSource struct {
+	source string
+	hash   [SeenKeySize - len(uuid.UUID{})]byte
+}
+
+// HashSource hashes a source, which most events share with their neighbours.
+func HashSource(source string) HashedSource {
+	h := HashedSource{source: source}
+	sum := sha256.Sum256([]byte(source))
+	copy(h.hash[:], sum[:])
+	return h
+}
+
+// Is reports whether h is of a source.
+func (h *HashedSource) Is(source string) bool { return h.source == source && h.source != "" }
+
+// Key is EventKeyOf an ID of the source.
+func (h HashedSource) Key(id string) (k EventKey) {
+	if len(id) == 36 && !strings.ContainsAny(id, "ABCDEF") {
+		if u, err := uuid.Parse(id); err == nil {
+			copy(k[:], u[:])
+			copy(k[len(u):], h.hash[:])
+			return k
 		}
 	}
-	whole := make([]byte, 0, 8+len(k.Source)+len(k.ID))
-	whole = binary.BigEndian.AppendUint64(whole, uint64(len(k.Source)))
-	whole = append(append(whole, k.Source...), k.ID...)
+	whole := make([]byte, 0, 8+len(h.source)+len(id))
+	whole = binary.BigEndian.AppendUint64(whole, uint64(len(h.source)))
+	whole = append(append(whole, h.source...), id...)
 	sum := sha256.Sum256(whole)
-	return append(b, sum[:SeenKeySize]...)
+	copy(k[:], sum[:])
+	return k
 }
 
 // SeenPairs writes key and hash of some IDs one behind the other, in the order of
@@ -96,7 +119,7 @@ func AppendSeenKey(b []byte, k EventKey) []byte {
 func SeenPairs(seen []Seen, which []int) []byte {
 	all := make([][SeenPairSize]byte, len(which))
 	for i, at := range which {
-		AppendSeenKey(all[i][:0], seen[at].EventKey)
+		copy(all[i][:], seen[at].EventKey[:])
 		copy(all[i][SeenKeySize:], seen[at].Hash[:])
 	}
 	slices.SortFunc(all, func(a, b [SeenPairSize]byte) int { return bytes.Compare(a[:SeenKeySize], b[:SeenKeySize]) })

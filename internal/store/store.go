@@ -120,6 +120,9 @@ type Changes struct {
 	Rows    []Row
 	Sums    []Sum
 	Entries []Entry
+	// Checked says that CheckValue, or CheckType, has been asked of every value: a
+	// store need not look at each of them once more.
+	Checked bool
 }
 
 // Source is where a record lies in the log.
@@ -130,8 +133,8 @@ type Source struct {
 	Offset    int64
 }
 
-// EventKey identifies an event.
-type EventKey struct{ Source, ID string }
+// EventKey identifies an event: its source and ID, see EventKeyOf.
+type EventKey [SeenKeySize]byte
 
 // Hash is the first 16 bytes of the SHA-256 of an event's body.
 type Hash [16]byte

@@ -258,7 +258,7 @@ func lookupSeen(ctx context.Context, conn *pgx.Conn, seen []store.Seen, known ma
 			if keys == nil {
 				all := make([]byte, 0, store.SeenKeySize*len(which))
 				for _, at := range which {
-					all = store.AppendSeenKey(all, seen[at].EventKey)
+					all = append(all, seen[at].EventKey[:]...)
 					keys = append(keys, all[len(all)-store.SeenKeySize:])
 				}
 			}

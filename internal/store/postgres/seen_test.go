@@ -18,7 +18,7 @@ const horizon = time.Hour
 var long = time.Date(2020, 1, 1, 0, 10, 0, 0, time.UTC)
 
 func seenAt(id string, at time.Time) store.Seen {
-	return store.Seen{EventKey: store.EventKey{Source: "/s", ID: id}, Hash: store.Hash{1}, Time: at, Horizon: horizon}
+	return store.Seen{EventKey: store.EventKeyOf("/s", id), Hash: store.Hash{1}, Time: at, Horizon: horizon}
 }
 
 // applySeen applies a batch of IDs and nothing else.

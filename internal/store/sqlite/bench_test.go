@@ -211,7 +211,7 @@ func BenchmarkSeen(b *testing.B) {
 					for i := range batch.Seen {
 						next++
 						batch.Seen[i] = store.Seen{
-							EventKey: store.EventKey{Source: "/shop/warehouse", ID: ids[kind](next)},
+							EventKey: store.EventKeyOf("/shop/warehouse", ids[kind](next)),
 							Time:     placed.Add(time.Duration(next) * time.Millisecond * 10), Horizon: 168 * time.Hour,
 						}
 					}

@@ -64,7 +64,7 @@ func TestReopened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?c%20.db")
 	s := mustOpen(t, path, things())
 	at := start(t, s, "shop.things")
-	seen := store.Seen{EventKey: store.EventKey{Source: "/s", ID: "1"}, Hash: store.Hash{1}, Time: placed, Horizon: time.Hour}
+	seen := store.Seen{EventKey: store.EventKeyOf("/s", "1"), Hash: store.Hash{1}, Time: placed, Horizon: time.Hour}
 	b := put(things(), thing("a", "one", 1))
 	b.Seen = []store.Seen{seen}
 	mustApply(t, s, &at, b)
@@ -269,7 +269,7 @@ func TestReadersDoNotWait(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "test.db"), things())
 	at := start(t, s, "shop.things")
 	key := store.EntityKey{Topic: "t", Key: "k"}
-	seen := store.Seen{EventKey: store.EventKey{Source: "/s", ID: "1"}, Time: placed, Horizon: time.Hour}
+	seen := store.Seen{EventKey: store.EventKeyOf("/s", "1"), Time: placed, Horizon: time.Hour}
 	looked := 0
 	s.Trace(func(stage string) {
 		known, err := s.Lookup(t.Context(), &store.Lookup{Seen: []store.Seen{seen}, Images: []store.EntityKey{key}})

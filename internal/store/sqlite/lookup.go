@@ -65,7 +65,7 @@ func lookupSeen(ctx context.Context, c *conn, seen []store.Seen, known map[store
 			if keys == nil {
 				keys = make([]byte, 0, store.SeenKeySize*len(which))
 				for _, at := range which {
-					keys = store.AppendSeenKey(keys, seen[at].EventKey)
+					keys = append(keys, seen[at].EventKey[:]...)
 				}
 			}
 			err := c.queryOnce(ctx, cutPairs+`SELECT i, hash FROM pair JOIN `+quote(n.Table())+` ON key = substr(?1, i * 24 + 1, 24)`,

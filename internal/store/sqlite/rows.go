@@ -19,6 +19,8 @@ type applier struct {
 	now    string
 	result store.Result
 	args   []any // reused
+
+	checked bool // the values at hand, see store.Changes
 }
 
 func (a *applier) changes(c store.Changes) error {
@@ -26,6 +28,7 @@ func (a *applier) changes(c store.Changes) error {
 	if err != nil {
 		return err
 	}
+	a.checked = c.Checked
 	n := 0
 	each := func(err error) error {
 		if n++; err == nil && n%askEvery == 0 {
@@ -58,13 +61,13 @@ func (a *applier) changes(c store.Changes) error {
 // with one statement; what it leaves is decided one by one.
 func (a *applier) row(t *table, r *store.Row) error {
 	var err error
-	a.args, err = appendValues(a.args[:0], t.decl.Key, r.Key)
+	a.args, err = appendValues(a.args[:0], t.decl.Key, r.Key, a.checked)
 	if err != nil {
 		return err
 	}
 	if r.Deleted {
 		a.args = appendNulls(a.args, len(t.decl.Columns))
-	} else if a.args, err = appendValues(a.args, t.decl.Columns, r.Values); err != nil {
+	} else if a.args, err = appendValues(a.args, t.decl.Columns, r.Values, a.checked); err != nil {
 		return err
 	}
 	a.args = append(a.args, r.Stamp.Version, r.Stamp.Time, r.Stamp.Origin, r.Stamp.EventID, boolean(r.Deleted))
@@ -147,7 +150,7 @@ func (a *applier) lost(r, loser, winner *store.Row, outcome, encoding string, bo
 
 func (a *applier) sum(t *table, s *store.Sum) error {
 	var err error
-	if a.args, err = appendValues(a.args[:0], t.decl.Key, s.Key); err != nil {
+	if a.args, err = appendValues(a.args[:0], t.decl.Key, s.Key, a.checked); err != nil {
 		return err
 	}
 	if len(s.Deltas) != len(t.decl.Columns) {
@@ -167,7 +170,7 @@ func (a *applier) sum(t *table, s *store.Sum) error {
 func (a *applier) entry(t *table, e *store.Entry) error {
 	var err error
 	a.args = append(a.args[:0], e.Source, e.EventID, int64(e.Line))
-	if a.args, err = appendValues(a.args, t.decl.Columns, e.Values); err != nil {
+	if a.args, err = appendValues(a.args, t.decl.Columns, e.Values, a.checked); err != nil {
 		return err
 	}
 	n, err := t.write.exec(a.args...)

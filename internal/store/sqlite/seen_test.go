@@ -31,7 +31,7 @@ func remember(t *testing.T, s *sqlite.Store, at *offsets.Position, id string, wh
 }
 
 func seenAt(id string, when time.Time) store.Seen {
-	return store.Seen{EventKey: store.EventKey{Source: "/s", ID: id}, Hash: store.Hash{1}, Time: when, Horizon: horizon}
+	return store.Seen{EventKey: store.EventKeyOf("/s", id), Hash: store.Hash{1}, Time: when, Horizon: horizon}
 }
 
 func slicesOf(t *testing.T, path string) int {

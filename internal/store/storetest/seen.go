@@ -12,7 +12,7 @@ import (
 const horizon = 24 * time.Hour
 
 func seen(id string, at time.Time, body byte) store.Seen {
-	return store.Seen{EventKey: store.EventKey{Source: "/shop", ID: id}, Hash: store.Hash{body}, Time: at, Horizon: horizon}
+	return store.Seen{EventKey: store.EventKeyOf("/shop", id), Hash: store.Hash{body}, Time: at, Horizon: horizon}
 }
 
 func (h *harness) wantSeen(want map[store.EventKey]store.Hash, asked ...store.Seen) {
@@ -36,8 +36,7 @@ func testSeen(t *testing.T, open Opener) {
 	other.Hash = store.Hash{99}
 	// Source and ID together are the key, however they are cut.
 	elsewhere, cut := a, a
-	elsewhere.Source = "/other"
-	cut.Source, cut.ID = "/sho", "pa"
+	elsewhere.EventKey, cut.EventKey = store.EventKeyOf("/other", "a"), store.EventKeyOf("/sho", "pa")
 	h.wantSeen(map[store.EventKey]store.Hash{a.EventKey: {1}, b.EventKey: {2}}, other, b, elsewhere, cut, seen("c", moment, 3))
 	h.mustApply(&store.Batch{Seen: []store.Seen{elsewhere, cut}})
 	// Many at once, some of them known.
