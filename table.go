@@ -50,7 +50,7 @@ func (c Column) column() store.Column {
 	return store.Column{Name: c.name, Type: c.kind, Nullable: c.nullable}
 }
 
-// Key is the columns that identify a row.
+// Key is the columns that identify a row. None can be a Float, JSON or Decimal.
 type Key []Column
 
 // Table is one table of a service's store. Make one with Rows, Counters or Log.

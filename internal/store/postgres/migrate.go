@@ -86,7 +86,8 @@ func migrate(ctx context.Context, src source, owner string) (err error) {
 // createSchema creates the first schema of the search path where it is missing.
 func createSchema(ctx context.Context, conn *pgx.Conn) error {
 	var current, path *string
-	if err := conn.QueryRow(ctx, `SELECT current_schema(), current_setting('search_path')`).Scan(&current, &path); err != nil {
+	var user string
+	if err := conn.QueryRow(ctx, `SELECT current_schema(), current_setting('search_path'), current_user`).Scan(&current, &path, &user); err != nil {
 		return err
 	}
 	if current != nil {
@@ -95,7 +96,11 @@ func createSchema(ctx context.Context, conn *pgx.Conn) error {
 	if path == nil || *path == "" {
 		return fmt.Errorf("%w: search_path is empty: want the name of a schema", store.ErrFatal)
 	}
-	_, err := conn.Exec(ctx, `CREATE SCHEMA `+quote(firstOf(*path)))
+	name := firstOf(*path)
+	if name == "$user" {
+		name = user
+	}
+	_, err := conn.Exec(ctx, `CREATE SCHEMA `+quote(name))
 	if hasCode(err, duplicateSchema) || hasCode(err, "23505") { // another instance was faster
 		return nil
 	}

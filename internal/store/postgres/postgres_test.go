@@ -105,3 +105,28 @@ func asText(oid uint32, raw []byte) (string, error) {
 	}
 	return string(raw), nil
 }
+
+// A database without any schema, and no search_path of its own: the user's schema is
+// made, as the default search_path means it.
+func TestSchemaOfTheUser(t *testing.T) {
+	address := testbed.Postgres(t)
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // it was only read from
+	if _, err := conn.Exec(t.Context(), `DROP SCHEMA public CASCADE`); err != nil {
+		t.Fatal(err)
+	}
+	s, err := postgres.Open(t.Context(), postgres.Config{Address: address, Owner: "group"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	var inUsers bool
+	if err := conn.QueryRow(t.Context(), `SELECT to_regclass(format('%I.positions', current_user)) IS NOT NULL`).Scan(&inUsers); err != nil || !inUsers {
+		t.Errorf("the user's schema has positions: %v, %v", inUsers, err)
+	}
+}
