@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,7 +29,7 @@ const requestTimeout = 60 * time.Second
 
 func openHTTPDoor(m *maker, url string, workers int) (*httpDoor, error) {
 	if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
-		return nil, fmt.Errorf("door %q: want the http:// or https:// URL of a producer serve", url)
+		return nil, errors.New("--door: want the http:// or https:// URL of a producer serve") // it may hold a login
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost = workers, workers
