@@ -70,17 +70,18 @@ func TestRefusedAtStart(t *testing.T) {
 	// A password that anybody on the way could read is not sent.
 	for _, tt := range []struct {
 		name string
+		ask  func(*secured, string, ...string) string
 		args []string
 		want string
 	}{
-		{"without TLS", []string{"--brokers", brokers}, ".*kafka configuration: SASL without TLS would show the password, or let it be guessed: configure TLS; to brokers on loopback --insecure-sasl allows it"},
-		{"insecure, elsewhere", []string{"--insecure-sasl", "--brokers", elsewhere(t)}, ".*access denied: .*is not on loopback.*"},
+		{"without TLS", (*secured).misused, []string{"--brokers", brokers}, ".*kafka configuration: SASL without TLS would show the password, or let it be guessed: configure TLS; to brokers on loopback --insecure-sasl allows it"},
+		{"insecure, elsewhere", (*secured).refused, []string{"--insecure-sasl", "--brokers", elsewhere(t)}, ".*access denied: .*is not on loopback.*"},
 	} {
 		for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 			t.Run(tt.name+"/"+mechanism, func(t *testing.T) {
 				s := s.in(t)
 				args := append([]string{"--config", empty, "--sasl-mechanism", mechanism, "--sasl-user", "inventory", "--sasl-password-file", wrong}, tt.args...)
-				line := s.refused("inventory", args...)
+				line := tt.ask(s, "inventory", args...)
 				if !regexp.MustCompile("^inventory: " + tt.want + "$").MatchString(line) {
 					t.Errorf("got  %s\nwant %s", line, tt.want)
 				}

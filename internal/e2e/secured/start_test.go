@@ -48,13 +48,24 @@ func (s *secured) as(program string) string {
 // those in more, and returns why it gives up.
 func (s *secured) refused(program string, more ...string) string {
 	s.t.Helper()
+	return s.Refused(program, s.start(program, more)...)
+}
+
+// misused is refused of what cannot be meant, whatever the cluster says.
+func (s *secured) misused(program string, more ...string) string {
+	s.t.Helper()
+	return s.Misused(program, s.start(program, more)...)
+}
+
+// start is how a program is started as its user, on files of its own.
+func (s *secured) start(program string, more []string) []string {
 	args := append([]string{"--config", s.as(program), "--registry", s.registry}, more...)
 	if program == "producer" {
 		args = append([]string{"replay", "cdnow:10", "--checkpoint", filepath.Join(s.t.TempDir(), "c")}, args...)
 	} else {
 		args = append(args, "--store", "sqlite:"+filepath.Join(s.t.TempDir(), "s.db"), "--log-format", "json")
 	}
-	return s.Refused(program, args...)
+	return args
 }
 
 // permissions are what a program's manifest asks for.

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,14 +24,18 @@ func TestLoginRefused(t *testing.T) {
 	t.Parallel()
 	address := testbed.Postgres(t)
 	role := "shop_" + strings.ToLower(rand.Text())
-	execute(t, address, `CREATE ROLE `+role+` LOGIN`, `GRANT ALL ON DATABASE `+databaseOf(t, address)+` TO `+role)
+	password, file := rand.Text(), filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, address, `CREATE ROLE `+role+` LOGIN PASSWORD '`+password+`'`, `GRANT ALL ON DATABASE `+databaseOf(t, address)+` TO `+role)
 	t.Cleanup(func() { execute(t, address, `DROP OWNED BY `+role, `DROP ROLE `+role) })
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal("the address is no URL")
 	}
 	u.User = url.User(role)
-	cfg := postgres.Config{Address: u.String() + "&search_path=shop"}
+	cfg := postgres.Config{Address: u.String() + "&search_path=shop", PasswordFile: file}
 	s, err := postgres.Open(t.Context(), cfg, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,18 +1,23 @@
 package postgres_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"firehose/internal/offsets"
 	"firehose/internal/store"
@@ -25,7 +30,7 @@ import (
 // it may with any pooler that does so.
 type pooler struct {
 	listener net.Listener
-	to       string
+	to       string // the server's address, with how to log in
 	byTx     atomic.Bool
 	wg       sync.WaitGroup
 
@@ -43,7 +48,7 @@ func behindPooler(t *testing.T, address string) (*pooler, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pooler{listener: l, to: u.Host}
+	p := &pooler{listener: l, to: address}
 	p.wg.Go(func() {
 		for {
 			client, err := l.Accept()
@@ -88,38 +93,42 @@ func (b *backend) isBusy() bool {
 func (p *pooler) serve(client net.Conn) {
 	p.own(client)
 	defer client.Close()
-	start, err := message(client, false)
+	front := pgproto3.NewBackend(client, client)
+	start, err := front.ReceiveStartupMessage()
 	if err != nil {
+		return
+	}
+	asked, ok := start.(*pgproto3.StartupMessage)
+	if !ok {
 		return
 	}
 	var backends [2]*backend
 	for i := range backends {
-		c, err := net.Dial("tcp", p.to)
+		c, err := p.logIn(asked.Parameters)
 		if err != nil {
 			return
 		}
-		defer c.Close()
-		p.own(c)
-		if _, err := c.Write(start); err != nil {
-			return
+		defer c.Conn.Close()
+		p.own(c.Conn)
+		backends[i] = &backend{Conn: c.Conn}
+		if i > 0 {
+			continue
 		}
-		backends[i] = &backend{Conn: c}
-		for answer := []byte{0}; answer[0] != 'Z'; {
-			if answer, err = message(c, true); err != nil {
-				return
-			}
-			if i == 0 {
-				if _, err := client.Write(answer); err != nil {
-					return
-				}
-			}
+		front.Send(&pgproto3.AuthenticationOk{})
+		for name, value := range c.ParameterStatuses {
+			front.Send(&pgproto3.ParameterStatus{Name: name, Value: value})
+		}
+		front.Send(&pgproto3.BackendKeyData{ProcessID: c.PID, SecretKey: c.SecretKey})
+		front.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+		if err := front.Flush(); err != nil {
+			return
 		}
 	}
 	for _, b := range backends {
 		p.wg.Go(func() {
 			defer client.Close()
 			for {
-				answer, err := message(b, true)
+				answer, err := message(b)
 				if err != nil {
 					return
 				}
@@ -134,7 +143,7 @@ func (p *pooler) serve(client net.Conn) {
 	}
 	at := 0
 	for {
-		ask, err := message(client, true)
+		ask, err := message(client)
 		if err != nil {
 			return
 		}
@@ -148,24 +157,38 @@ func (p *pooler) serve(client net.Conn) {
 	}
 }
 
+// logIn opens a session of the server's, with the settings that a client asks for.
+func (p *pooler) logIn(settings map[string]string) (*pgconn.HijackedConn, error) {
+	cfg, err := pgconn.ParseConfig(p.to)
+	if err != nil {
+		return nil, err
+	}
+	cfg.RuntimeParams = maps.Clone(settings)
+	delete(cfg.RuntimeParams, "user")
+	delete(cfg.RuntimeParams, "database")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return c.Hijack()
+}
+
 func (p *pooler) own(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.opened = append(p.opened, c)
 }
 
-// message reads one message of PostgreSQL's protocol: a letter, but for the first
-// one, and a length that counts itself.
-func message(r io.Reader, letter bool) ([]byte, error) {
-	head := make([]byte, 4, 5)
-	if letter {
-		head = head[:5]
-	}
+// message reads one message of PostgreSQL's protocol: a letter, and a length that
+// counts itself.
+func message(r io.Reader) ([]byte, error) {
+	head := make([]byte, 5)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
 	}
-	n := int(binary.BigEndian.Uint32(head[len(head)-4:])) - 4
-	whole := append(head, make([]byte, n)...)
+	whole := append(head, make([]byte, int(binary.BigEndian.Uint32(head[1:]))-4)...)
 	_, err := io.ReadFull(r, whole[len(head):])
 	return whole, err
 }

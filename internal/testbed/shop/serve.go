@@ -14,6 +14,25 @@ import (
 // standard error.
 func (s *Shop) Refused(program string, args ...string) string {
 	s.t.Helper()
+	lines := s.gaveUp(1, program, args...)
+	return lines[len(lines)-1]
+}
+
+// Misused is Refused of a program that was called wrongly: exit code 2, and behind
+// the line where to read on.
+func (s *Shop) Misused(program string, args ...string) string {
+	s.t.Helper()
+	lines := s.gaveUp(2, program, args...)
+	if len(lines) < 2 || !strings.HasPrefix(lines[len(lines)-1], "Try: ") {
+		s.t.Errorf("%s: got %q, want a line that says where to read on", program, lines)
+		return ""
+	}
+	return lines[len(lines)-2]
+}
+
+// gaveUp returns the lines of standard error of a program that exits with code.
+func (s *Shop) gaveUp(code int, program string, args ...string) []string {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, Program(s.t, program), args...)
@@ -23,11 +42,10 @@ func (s *Shop) Refused(program string, args ...string) string {
 	cmd.Stderr = &stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		s.t.Errorf("%s %s: %v, want exit code 1\n%s", program, strings.Join(args, " "), err, stderr.String())
+	if !errors.As(err, &exit) || exit.ExitCode() != code {
+		s.t.Errorf("%s %s: %v, want exit code %d\n%s", program, strings.Join(args, " "), err, code, stderr.String())
 	}
-	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-	return lines[len(lines)-1]
+	return strings.Split(strings.TrimSpace(stderr.String()), "\n")
 }
 
 // Serve starts producer serve and returns where its door is.
