@@ -110,7 +110,7 @@ func (p Program) Command() *service.Command {
 				"`database` of the service: sqlite:PATH for a single instance, or postgres://USER@HOST:PORT/DATABASE?search_path=SCHEMA, which instances share")
 			f.StringVar(&cfg.StorePasswordFile, "store-password-file", "", "`file` that holds PostgreSQL's password, read again for each connection")
 			f.IntVar(&cfg.MaxBatch, "max-batch", 20_000, "`events` in one transaction, at most")
-			f.IntVar(&cfg.MaxQueueBytes, "max-queue-bytes", 16<<20, "`bytes` of events, as they are on the wire, that are read ahead over all partitions")
+			f.IntVar(&cfg.MaxQueueBytes, "max-queue-bytes", 24<<20, "`bytes` of memory that events read ahead may take, over all partitions")
 			f.DurationVar(&cfg.BreakerPause, "breaker-pause", 30*time.Second, "`rest` of a partition on which too many records in a row were set aside")
 			f.DurationVar(&cfg.SchemaPatience, "schema-patience", 5*time.Second, "`time` to ask again for a schema that the registry does not know")
 		},

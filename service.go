@@ -51,7 +51,7 @@ type Config struct {
 	RegistryAccess RegistryAccess // default: none
 
 	MaxBatch      int // events in one transaction; default 20,000
-	MaxQueueBytes int // events read ahead, in bytes on the wire and over all partitions; default 16 MiB
+	MaxQueueBytes int // memory of events that are read ahead, over all partitions; default 24 MiB
 
 	BreakerPause   time.Duration // rest after too many records set aside in a row; default 30s
 	SchemaPatience time.Duration // how long an unknown schema is asked for again; default 5s

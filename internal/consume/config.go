@@ -36,7 +36,7 @@ type Config struct {
 	MaxBatchBytes int
 	// MaxQueueBytes bounds what waits, decoded or not, over all partitions, but
 	// for one more poll.
-	// Default 16 MiB.
+	// Default 24 MiB.
 	MaxQueueBytes int
 	// Retry bounds the backoff after a transient failure. Default 100 ms to 10 s.
 	RetryMin, RetryMax time.Duration
@@ -80,7 +80,7 @@ func (c *Config) validate() error {
 	defaultTo(&c.Appliers, 1)
 	defaultTo(&c.MaxBatch, 20_000)
 	defaultTo(&c.MaxBatchBytes, 16<<20)
-	defaultTo(&c.MaxQueueBytes, 16<<20)
+	defaultTo(&c.MaxQueueBytes, 24<<20)
 	defaultTo(&c.RetryMin, 100*time.Millisecond)
 	defaultTo(&c.RetryMax, 10*time.Second)
 	defaultTo(&c.SchemaPatience, 5*time.Second)

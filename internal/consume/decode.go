@@ -22,6 +22,7 @@ type decoder struct {
 	headers event.Parser
 	changes Changes
 	source  store.HashedSource
+	room    []store.Seen
 }
 
 // decode reads a record as an event of the handler's topic. What is wrong with
@@ -99,7 +100,7 @@ func (h *Handler) readTombstone(e *Event) error {
 
 func (h *Handler) readValue(ctx context.Context, r *kgo.Record, e *Event) error {
 	schema := header(r, codec.SchemaIDHeader)
-	e.headed = schema != nil
+	e.schema = schema
 	f, err := codec.ParseFrame(r.Value, schema)
 	if err == nil {
 		e.Value, err = h.Decode(ctx, f)

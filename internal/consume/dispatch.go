@@ -28,7 +28,7 @@ func (e *Engine) schedule(p *partition) {
 		if p.breaker.open && (i > 0 || c.decoded > c.taken) {
 			break
 		}
-		if c.busy || c.stalled != nil || c.decoded == len(c.records) {
+		if c.busy || c.stalled != nil || c.decoded == len(c.events) {
 			continue
 		}
 		c.busy = true
@@ -73,11 +73,12 @@ func (e *Engine) nextJob(ctx context.Context) *decodeJob {
 // stalls the chunk: what is decoded can be applied, the rest is tried again.
 func (e *Engine) decodeChunk(ctx context.Context, p *partition, c *chunk) error {
 	e.mu.Lock()
-	from, to := c.decoded, len(c.records)
+	from, to := c.decoded, len(c.events)
 	if p.breaker.open {
 		to = min(to, c.taken+1)
 	}
 	id, first, round := p.pos.TopicID, c.firstTry, c.round
+	slim := from == 0 && to == len(c.events) && !p.handler.NeedBefore && c.records[0].Offset > p.whole
 	e.mu.Unlock()
 
 	var err error
@@ -95,6 +96,7 @@ func (e *Engine) decodeChunk(ctx context.Context, p *partition, c *chunk) error 
 	if errors.Is(err, ErrMisuse) {
 		return err
 	}
+	slim = slim && err == nil && c.slim()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c.busy = false
@@ -103,6 +105,9 @@ func (e *Engine) decodeChunk(ctx context.Context, p *partition, c *chunk) error 
 		return nil
 	}
 	c.decoded, c.firstTry = n, first
+	if slim {
+		c.records = nil
+	}
 	if err != nil {
 		e.stall(ctx, p, c, err)
 		return nil

@@ -26,15 +26,15 @@ type Event struct {
 	Value       any   // what Handler.Decode made
 	Body        []byte
 
-	control bool       // a transaction marker: it only takes an offset
-	headed  bool       // its schema is in a header of the record
-	failure error      // a *Failure once the record is known to be unusable
-	settled bool       // the image of its entity has decided for it: see store.Row
-	seen    store.Seen // of a fact that must not count twice
-	ops     []op       // what the projection asked for, when no before is needed
-	room    [1]op      // for the one op that most ask for, so that it need not be allocated
-	size    int        // bytes on the wire
-	record  *kgo.Record
+	control bool        // a transaction marker: it only takes an offset
+	schema  []byte      // the header of the record that names its schema; nil where the value does
+	failure error       // a *Failure once the record is known to be unusable
+	settled bool        // the image of its entity has decided for it: see store.Row
+	seen    *store.Seen // of a fact that must not count twice
+	ops     []op        // what the projection asked for, when no before is needed
+	room    [1]op       // for the one op that most ask for, so that it need not be allocated
+	size    int         // bytes on the wire
+	record  *kgo.Record // nil once it is not needed any more, see chunk.slim
 }
 
 // Stamp returns the event's place in the order of its entity's events.
@@ -108,11 +108,10 @@ func (e *Event) next() int64 { return e.From.Offset + 1 }
 // image returns the value with its schema in front, whichever way the record
 // carried it.
 func (e *Event) image() []byte {
-	if !e.headed || e.Deleted {
+	if e.schema == nil || e.Deleted {
 		return e.Body
 	}
-	h := header(e.record, codec.SchemaIDHeader)
-	return append(append(make([]byte, 0, len(h)+len(e.Body)), h...), e.Body...)
+	return append(append(make([]byte, 0, len(e.schema)+len(e.Body)), e.schema...), e.Body...)
 }
 
 // microTime is the inverse of time.Time.UnixMicro, in UTC.

@@ -68,6 +68,7 @@ type partition struct {
 	gone        bool  // revoked or lost: drop what is left
 	seek        bool  // fetch again from pos; until then what arrives is dropped
 	since       int   // the poll that was under way when it was assigned
+	whole       int64 // the records up to this offset are kept until they are applied
 	epoch       int   // grows when what an applier holds of it is not its to apply any more
 	start       int64 // where the log began when it was assigned
 	state       State
@@ -89,10 +90,11 @@ type partition struct {
 
 // chunk is what one poll brought for one partition.
 type chunk struct {
-	records []*kgo.Record
-	events  []Event // decoded so far, same index as records
-	decoded int     // events[:decoded] are valid
-	taken   int     // events[:taken] are with an applier or done
+	records []*kgo.Record // nil once all are decoded and not needed any more
+	events  []Event       // decoded so far, same index as records
+	sent    time.Time     // when the first one was
+	decoded int           // events[:decoded] are valid
+	taken   int           // events[:taken] are with an applier or done
 	bytes   int
 	busy    bool // a decoder works on it
 	decoder decoder
@@ -128,7 +130,7 @@ func (p *partition) moved() {
 func (p *partition) age(now time.Time) time.Duration {
 	switch {
 	case len(p.queue) > 0:
-		return max(0, now.Sub(p.queue[0].records[0].Timestamp))
+		return max(0, now.Sub(p.queue[0].sent))
 	case p.behind.IsZero():
 		return 0
 	default:
@@ -146,7 +148,7 @@ func (p *partition) ready() int {
 	n := 0
 	for _, c := range p.queue {
 		n += c.decoded - c.taken
-		if c.decoded < len(c.records) {
+		if c.decoded < len(c.events) {
 			break
 		}
 	}
@@ -165,7 +167,7 @@ func (p *partition) take(max, maxBytes int) []*Event {
 			bytes += e.size
 			out = append(out, e)
 		}
-		if c.taken < len(c.records) {
+		if c.taken < len(c.events) {
 			break
 		}
 	}
@@ -174,7 +176,7 @@ func (p *partition) take(max, maxBytes int) []*Event {
 
 // drop forgets the chunks whose events are all done.
 func (p *partition) drop(spare *spare) {
-	for len(p.queue) > 0 && p.queue[0].taken == len(p.queue[0].records) {
+	for len(p.queue) > 0 && p.queue[0].taken == len(p.queue[0].events) {
 		p.queuedBytes -= p.queue[0].bytes
 		spare.put(p.queue[0].events)
 		p.queue[0] = nil
@@ -190,7 +192,7 @@ func (p *partition) untake(offset int64, again bool) {
 		for c.taken > 0 && c.events[c.taken-1].From.Offset >= offset {
 			c.taken--
 		}
-		if again {
+		if again && c.records != nil {
 			c.decoded = min(c.decoded, c.taken)
 			c.round++
 			c.firstTry = time.Time{}

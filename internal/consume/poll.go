@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	pollRecords   = 10_000 // bounds one poll, and so one chunk
+	pollRecords   = 16_000 // bounds one poll, and so one chunk
 	eventOverhead = 704    // bytes of memory that an event takes beyond what was on the wire
 	// ordinaryHeaders is more than an event of ours has. Each one beyond takes
 	// headerOverhead bytes of memory, and may take two on the wire.
@@ -106,7 +106,7 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 	if p.state == PausedAccess {
 		e.setState(p, Active, "")
 	}
-	c := &chunk{records: f.Records, events: e.spare.take(len(f.Records))}
+	c := &chunk{records: f.Records, events: e.spare.take(len(f.Records)), sent: f.Records[0].Timestamp}
 	for _, r := range f.Records {
 		c.bytes += wireSize(r) + eventOverhead + headerOverhead*max(0, len(r.Headers)-ordinaryHeaders)
 	}

@@ -60,10 +60,10 @@ func lookups(claims []*claim, wary bool) []*store.Lookup {
 					l.Images = append(l.Images, k)
 				}
 			case wary && adds(ev):
-				in := sliceOf(&ev.seen)
+				in := sliceOf(ev.seen)
 				several = several || len(l.Seen) > 0 && in != slice
 				slice = in
-				l.Seen = append(l.Seen, ev.seen)
+				l.Seen = append(l.Seen, *ev.seen)
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func (s *seen) meet(id *store.Seen, in store.Slice) (store.Hash, bool) {
 // first reports whether a fact's ID is new. Another body under a known ID is a
 // conflict that the first one wins.
 func (m *merger) first(ev *Event) bool {
-	s := &ev.seen
+	s := ev.seen
 	in := sliceOf(s)
 	hash, ok := m.known.Seen[s.EventKey]
 	if len(m.seen.apart) > 0 {
@@ -179,12 +179,20 @@ func adds(ev *Event) bool {
 	return slices.ContainsFunc(ev.ops, func(o op) bool { return o.kind == opAdd })
 }
 
-func (d *decoder) seenOf(h *Handler, ev *Event) store.Seen {
+// seenRoom is how many are allocated together.
+const seenRoom = 64
+
+func (d *decoder) seenOf(h *Handler, ev *Event) *store.Seen {
 	if !d.source.Is(ev.Source) {
 		d.source = store.HashSource(ev.Source)
 	}
 	sum := sha256.Sum256(ev.Body)
-	s := store.Seen{
+	if len(d.room) == 0 {
+		d.room = make([]store.Seen, seenRoom)
+	}
+	s := &d.room[0]
+	d.room = d.room[1:]
+	*s = store.Seen{
 		EventKey: d.source.Key(ev.ID),
 		Time:     ev.Timestamp,
 		Horizon:  h.Topic.Dedup,

@@ -1,7 +1,7 @@
 package consume
 
 const (
-	maxSpare = 2    // slices of events that are kept
+	maxSpare = 1    // slices of events that are kept
 	minSpare = 1000 // events; smaller ones are made anew
 )
 

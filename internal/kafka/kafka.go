@@ -61,10 +61,13 @@ type Config struct {
 	MaxBufferedBytes   int   // the same in bytes of keys, values and headers; default DefaultBufferedBytes
 
 	// MaxFetchBytes bounds what one broker sends in one answer; the client
-	// holds up to two of them per broker, decompressed. Default 2 MiB.
-	MaxFetchBytes          int32
-	MaxPartitionFetchBytes int32 // the same of one partition; default 1 MiB
-	MaxDecompressedBytes   int   // what a fetched batch may decompress to; default 64 MiB
+	// holds up to two of them per broker, decompressed. Default 1.5 MiB.
+	MaxFetchBytes int32
+	// MaxPartitionFetchBytes is the same of one partition. The default is as much:
+	// an answer then brings a long run of one partition, in which more events are
+	// about one row than in short ones of several.
+	MaxPartitionFetchBytes int32
+	MaxDecompressedBytes   int // what a fetched batch may decompress to; default 64 MiB
 
 	Log *slog.Logger // the client's own lines, from warnings up; default: nothing is logged
 }
@@ -83,8 +86,8 @@ func (cfg *Config) setDefaults() {
 	or(&cfg.MaxBatchBytes, 1_000_012)
 	or(&cfg.MaxBufferedRecords, DefaultBufferedRecords)
 	or(&cfg.MaxBufferedBytes, DefaultBufferedBytes)
-	or(&cfg.MaxFetchBytes, 2<<20)
-	or(&cfg.MaxPartitionFetchBytes, 1<<20)
+	or(&cfg.MaxFetchBytes, 3<<19)
+	or(&cfg.MaxPartitionFetchBytes, 3<<19)
 	or(&cfg.MaxDecompressedBytes, 64<<20)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
