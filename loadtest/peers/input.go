@@ -91,6 +91,9 @@ func schemaOf(topic string) string {
 	if topic == facts {
 		name, fields, rest = "Movement", `[{"name":"sku","type":"string"},{"name":"quantity","type":"long"}]`, `"kind":"fact","key":"sku"`
 	}
+	if topic == published { // not compacted: Kafka's benchmark sends no keys
+		rest += `,"origins":"many"`
+	}
 	return fmt.Sprintf(`{"type":"record","name":%q,"namespace":%q,"firehose":{"topic":%q,%s,"types":["%s.event.made"],"partitions":%d},"fields":%s}`,
 		name, domain, topic, rest, domain, partitionsOf(topic), fields)
 }

@@ -42,9 +42,10 @@ func publishOurs(ctx context.Context, s *side) error {
 		}
 		all.Done()
 	}
+	kind := eventType(published)
 	err = s.sending(func(i int) {
 		all.Add(1)
-		publisher.Publish(ctx, &firehose.Outgoing{Type: eventType(published), Data: &orders[i%distinct]}, done)
+		publisher.Publish(ctx, &firehose.Outgoing{Type: kind, Data: &orders[i%distinct]}, done)
 	}, all.Wait)
 	if n := refused.Load(); n > 0 {
 		return fmt.Errorf("%d events were not acknowledged", n)
