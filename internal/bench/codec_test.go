@@ -62,7 +62,7 @@ func BenchmarkDecode(b *testing.B) {
 	decoder := codec.NewDecoder(writer{schema.Avro}, schema.Avro)
 	ctx := b.Context()
 	var into schemas.Order
-	var parser event.Parser // as the engine has one for each chunk that it decodes
+	parser := event.Parser{Shared: true} // as the engine has one for each chunk that it decodes
 	foreign := goavroCodec(b, schema)
 	compare(b, "decode",
 		side{name: "headers, frame, value", once: func() {

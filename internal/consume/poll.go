@@ -107,6 +107,7 @@ func (e *Engine) enqueue(f kgo.FetchTopicPartition) {
 		e.setState(p, Active, "")
 	}
 	c := &chunk{records: f.Records, events: e.spare.take(len(f.Records)), sent: f.Records[0].Timestamp}
+	c.decoder.headers.Shared = true // a chunk is held as long as its events
 	for _, r := range f.Records {
 		c.bytes += wireSize(r) + eventOverhead + headerOverhead*max(0, len(r.Headers)-ordinaryHeaders)
 	}

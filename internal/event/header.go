@@ -138,25 +138,30 @@ func appendTime(dst []byte, t time.Time) []byte {
 	if year < 0 || year > 9999 {
 		return t.AppendFormat(dst, timeLayout) // Validate refuses it
 	}
-	hour, minute, second := t.Clock()
+	const secondsOfDay = 24 * 60 * 60
+	clock := t.Unix() % secondsOfDay
+	if clock < 0 {
+		clock += secondsOfDay
+	}
+	seconds := uint(clock)
 	start := len(dst)
 	dst = append(dst, "0000-00-00T00:00:00.000000Z"...)
-	b := dst[start:]
-	putDigits(b[0:2], year/100)
-	putDigits(b[2:4], year%100)
-	putDigits(b[5:7], int(month))
-	putDigits(b[8:10], day)
-	putDigits(b[11:13], hour)
-	putDigits(b[14:16], minute)
-	putDigits(b[17:19], second)
-	micros := t.Nanosecond() / 1000
+	b := (*[len("0000-00-00T00:00:00.000000Z")]byte)(dst[start:])
+	pair(&b[0], &b[1], uint(year)/100)
+	pair(&b[2], &b[3], uint(year)%100)
+	pair(&b[5], &b[6], uint(month))
+	pair(&b[8], &b[9], uint(day))
+	pair(&b[11], &b[12], seconds/3600)
+	pair(&b[14], &b[15], seconds/60%60)
+	pair(&b[17], &b[18], seconds%60)
+	micros := uint(t.Nanosecond()) / 1000
 	if micros == 0 {
 		dst = dst[:start+len("0000-00-00T00:00:00")]
 		return append(dst, 'Z')
 	}
-	putDigits(b[20:22], micros/10_000)
-	putDigits(b[22:24], micros/100%100)
-	putDigits(b[24:26], micros%100)
+	pair(&b[20], &b[21], micros/10_000)
+	pair(&b[22], &b[23], micros/100%100)
+	pair(&b[24], &b[25], micros%100)
 	dst = dst[:len(dst)-1]
 	for dst[len(dst)-1] == '0' {
 		dst = dst[:len(dst)-1]
@@ -164,8 +169,13 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return append(dst, 'Z')
 }
 
-// putDigits writes a number below 100 over two bytes.
-func putDigits(b []byte, n int) { b[0], b[1] = '0'+byte(n/10), '0'+byte(n%10) }
+const pairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+
+// pair writes a number below 100 over two bytes.
+func pair(high, low *byte, n uint) {
+	n = min(2*n, uint(len(pairs)-2)) // so that the compiler knows it, too
+	*high, *low = pairs[n], pairs[n+1]
+}
 
 // appendSequence writes n zero-padded. A negative one, which Validate refuses,
 // comes out as it is, so that it is noticed and not bent.

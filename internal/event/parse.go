@@ -25,6 +25,10 @@ const (
 // Parser reads the headers of one record after another and remembers what they
 // have in common. The zero value is ready. It is not safe for concurrent use.
 type Parser struct {
+	// Shared makes the envelopes' texts parts of the headers' values instead of
+	// copies: for who holds the record as long as the envelope.
+	Shared bool
+
 	arena    []byte // the texts of many records, one behind the other
 	source   string // of the last record
 	kind     string // its type
@@ -104,7 +108,8 @@ func (p *Parser) read(e *Envelope, key string, value []byte) (err error) {
 	return err
 }
 
-// text checks a text and copies it: the record's own memory is a whole fetch.
+// text checks a text and, unless it is shared, copies it: the record's own memory
+// is a whole fetch.
 func (p *Parser) text(value []byte) (string, error) {
 	if !IsPlain(value) || len(value) > maxText {
 		if err := checkText(value); err != nil {
@@ -113,6 +118,9 @@ func (p *Parser) text(value []byte) (string, error) {
 	}
 	if len(value) == 0 {
 		return "", nil
+	}
+	if p.Shared {
+		return unsafe.String(&value[0], len(value)), nil
 	}
 	if cap(p.arena)-len(p.arena) < len(value) {
 		size := arenaSize

@@ -74,3 +74,42 @@ func TestParserReadsTimesAsTimeParseDoes(t *testing.T) {
 		}
 	})
 }
+
+// Shared texts are the same texts, and part of what they were read from.
+func TestSharedTexts(t *testing.T) {
+	e := event.Envelope{
+		ID: event.NewID(), Source: "/service/shop", Type: "shop.order.placed", Time: time.Unix(1, 0).UTC(), Subject: "ordér-1",
+		DataSchema: "http://registry/schemas/ids/7", Sequence: 1, HasSequence: true, Origin: "/o", CausationID: "c",
+	}
+	headers := event.AppendHeaders[header](nil, &e)
+	p := event.Parser{Shared: true}
+	for range 2 { // also what it remembers
+		var got event.Envelope
+		if err := event.ParseHeadersTo(&p, &got, headers); err != nil || got != e {
+			t.Errorf("got %+v, %v, want %+v", got, err, e)
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			var again event.Envelope
+			_ = event.ParseHeadersTo(&p, &again, headers)
+		}); n != 0 {
+			t.Errorf("%v allocations, want none", n)
+		}
+	}
+}
+
+// A time's digits, at the edges of its fields and of the calendar.
+func TestTimesAsTheyAreWritten(t *testing.T) {
+	for _, at := range []time.Time{
+		time.Unix(0, 0), time.Unix(-1, 0), time.Unix(-1, 999_999_999), time.Unix(86_399, 1000), time.Unix(86_400, 0),
+		time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), time.Date(1599, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
+		time.Date(2024, 2, 29, 12, 34, 56, 120_000_000, time.FixedZone("", 3600)), time.Date(9999, 12, 31, 23, 59, 59, 10_000, time.UTC),
+	} {
+		e := event.Envelope{ID: "1", Source: "/s", Type: "t", Subject: "k", Time: at}
+		want := at.UTC().Format("2006-01-02T15:04:05.999999Z07:00")
+		for _, h := range event.AppendHeaders[header](nil, &e) {
+			if h.Key == "ce_time" && string(h.Value) != want {
+				t.Errorf("got %s, want %s", h.Value, want)
+			}
+		}
+	}
+}
