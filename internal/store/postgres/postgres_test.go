@@ -114,7 +114,7 @@ func TestSchemaOfTheUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // it was only read from
+	defer conn.Close(context.Background())
 	if _, err := conn.Exec(t.Context(), `DROP SCHEMA public CASCADE`); err != nil {
 		t.Fatal(err)
 	}
