@@ -262,6 +262,10 @@ func (e *Engine) isolate(ctx context.Context, claims []*claim, refused error) er
 		if ev.failure != nil {
 			return fmt.Errorf("%w: it refuses a mark that a record was set aside: %w", store.ErrFatal, refused)
 		}
+		if ev.seen != nil && e.wary.Load() <= 0 { // of an ID that is known it would not be asked
+			e.wary.Store(waryFor)
+			return e.apply(ctx, first)
+		}
 		if ev.record == nil { // it is to be set aside as it was
 			e.readAgain(first[0])
 			return nil

@@ -26,7 +26,9 @@ func (e *Engine) readAgain(c *claim) {
 	}
 	p := c.p
 	p.whole = max(p.whole, c.events[0].From.Offset)
+	aside := p.aside
 	p.clear()
+	p.aside = aside // the log and the position are as they were: what is acknowledged stays so
 	p.seek = true // by the poll loop, so that no older poll slips in behind
 	e.wakePoll()
 	e.changed.Broadcast()
