@@ -58,7 +58,7 @@ func (b *brokers) config() kafka.Config { return b.Config("firehose-operator", n
 func (b *brokers) open(ctx context.Context) (*kafka.Client, error) {
 	client, err := kafka.NewClient(b.config())
 	if err != nil {
-		return nil, err
+		return nil, &service.UsageError{Err: err} // nothing was asked yet
 	}
 	first, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()

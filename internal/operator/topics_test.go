@@ -171,3 +171,13 @@ func TestNobodyThere(t *testing.T) {
 		}
 	}
 }
+
+// Addresses that are none are a wrong call, whatever the brokers would say.
+func TestNoAddresses(t *testing.T) {
+	for _, args := range [][]string{{"topics", "list", "--registry", "http://127.0.0.1:1"}, {"lag"}} {
+		c := execute(t.Context(), strings.NewReader(""), append(args, "--brokers", "x:y:z")...)
+		if c.code != service.ExitUsage || !strings.Contains(c.stderr, "x:y:z") {
+			t.Errorf("%v: exit %d, %s", args, c.code, c.stderr)
+		}
+	}
+}
