@@ -29,7 +29,7 @@ func (e *Engine) readAgain(c *claim) {
 	aside := p.aside
 	p.clear()
 	p.aside = aside // the log and the position are as they were: what is acknowledged stays so
-	p.seek = true // by the poll loop, so that no older poll slips in behind
+	p.seek = true   // by the poll loop, so that no older poll slips in behind
 	e.wakePoll()
 	e.changed.Broadcast()
 }
