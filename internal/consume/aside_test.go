@@ -107,6 +107,51 @@ func TestStoreRefusesBesideAnUnacknowledgedDeadLetter(t *testing.T) {
 	b.wantQuery(rounds+1, "SELECT sum(entries) FROM sums")
 }
 
+// The store refuses an event whose record is gone, so that it is read again, and
+// with it what stands behind it and is set aside already: once is enough.
+func TestDeadLetterBehindAnEventThatIsReadAgain(t *testing.T) {
+	b := newBank(t)
+	f := &faulty{Store: b.store}
+	var decoded atomic.Int32
+	b.produce(b.entry("max", "a", math.MaxInt64, 0))
+	b.start(f, func(c *consume.Config) {
+		decode := c.Handlers[1].Decode
+		c.Handlers[1].Decode = func(ctx context.Context, f codec.Frame) (any, error) {
+			defer decoded.Add(1)
+			return decode(ctx, f)
+		}
+	})
+	b.caughtUp()
+	held, release := make(chan struct{}), make(chan struct{})
+	f.mu.Lock()
+	f.fault = times(1, func(ctx context.Context, s consume.Store, batch *store.Batch) (store.Result, error) {
+		close(held)
+		<-release
+		return s.Apply(ctx, batch)
+	})
+	f.mu.Unlock()
+	b.produce(b.entry("hold", "b", 1, 0))
+	<-held
+	bad := b.entry("bad", "a", 1, 0)
+	bad.Value = bad.Value[:len(bad.Value)-1]
+	for i, r := range []*kgo.Record{b.entry("over", "a", 1, 0), bad} { // polled one after the other
+		b.produce(r)
+		b.eventually("decoded", func() error {
+			if n := decoded.Load(); n < int32(3+i) {
+				return fmt.Errorf("%d records", n)
+			}
+			return nil
+		})
+	}
+	close(release)
+	b.caughtUp()
+	reasons, _ := b.deadLetters("bank.entries")
+	if len(reasons) != 2 || reasons[0].Offset+reasons[1].Offset != 2+3 {
+		t.Errorf("dead letters: got %+v, want offsets 2 and 3 once each", reasons)
+	}
+	b.wantQuery(2, "SELECT count(*) FROM firehose_dead_letters")
+}
+
 // What stands behind a record whose dead letter is refused waits for it, however
 // short the pause was.
 func TestNothingPassesARecordThatIsGivenBack(t *testing.T) {

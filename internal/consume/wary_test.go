@@ -2,6 +2,9 @@ package consume_test
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -45,4 +48,28 @@ func TestEventIDsAreAskedForOnceOneHasComeAgain(t *testing.T) {
 	if counting.asked.Load() == was {
 		t.Error("the batch behind one whose event ID came again did not ask")
 	}
+}
+
+// An event that comes again does nothing, also where a store that has not looked
+// at its ID yet refuses what it would do if it were new: it is not set aside.
+func TestEventThatComesAgainIsNotRefused(t *testing.T) {
+	b := newBank(t)
+	known := map[store.EventKey]bool{} // the only applier's
+	b.start(&faulty{Store: b.store, fault: func(_ context.Context, _ consume.Store, batch *store.Batch) (store.Result, error, bool) {
+		again := slices.ContainsFunc(batch.Seen, func(s store.Seen) bool { return known[s.EventKey] })
+		if again {
+			return store.Result{}, fmt.Errorf("%w: it would overflow", store.ErrRefused), true
+		}
+		for _, s := range batch.Seen {
+			known[s.EventKey] = true
+		}
+		return store.Result{}, nil, false
+	}})
+	b.produce(b.entry("e1", "a", math.MaxInt64-5, 0), b.entry("e2", "a", 5, 0))
+	b.caughtUp()
+	b.produce(b.entry("e2", "a", 5, 1), b.entry("e3", "b", 1, 1))
+	b.caughtUp()
+	b.wantQuery(math.MaxInt64, "SELECT cents FROM sums WHERE account='a'")
+	b.wantQuery(1, "SELECT cents FROM sums WHERE account='b'")
+	b.wantQuery(0, "SELECT count(*) FROM firehose_dead_letters")
 }
