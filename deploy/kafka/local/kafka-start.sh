@@ -108,7 +108,8 @@ check_ports() {
 # launch starts broker $1 in the background, with a log of this run only.
 launch() {
 	rm -f "$dir/$1/broker.log" "$dir/$1/broker.log.1"
-	nohup "$java" -Xms"$heap" -Xmx"$heap" -XX:+UseG1GC -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError \
+	# shellcheck disable=SC2086 # these are several
+	nohup "$java" -Xms"$heap" -Xmx"$heap" $performance -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError \
 		-Dlog4j2.configurationFile="$here/log4j2.xml" -Dkafka.log="$dir/$1/broker.log" \
 		-cp "$libs/*" kafka.Kafka "$dir/$1/server.properties" </dev/null >"$dir/$1/out.log" 2>&1 &
 	echo $! >"$dir/$1/pid"

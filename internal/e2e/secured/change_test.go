@@ -45,7 +45,7 @@ func TestPasswordsRotated(t *testing.T) {
 	for _, service := range shop.Services() {
 		services = append(services, s.Start(service))
 	}
-	_, door := s.Serve("--timeout", "60s")
+	_, door := s.Serve("--timeout", "5m") // a slow machine takes minutes to restart its broker
 	load := startLoad(t, door)
 	load.await(100)
 	for _, user := range programs() {
@@ -90,7 +90,7 @@ type load struct {
 func startLoad(t *testing.T, door string) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{t: t, stop: cancel, done: make(chan struct{})}
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 2 * time.Minute}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 6 * time.Minute}
 	go func() {
 		defer close(l.done)
 		defer client.CloseIdleConnections()
