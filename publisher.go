@@ -110,7 +110,7 @@ type PublisherConfig struct {
 	Kafka          KafkaAccess    // default: neither TLS nor a login
 	RegistryAccess RegistryAccess // default: none
 
-	MaxRecords int           // events not yet answered; default 10,000
+	MaxRecords int           // events not yet answered; default 6,000
 	MaxBytes   int64         // the same in bytes; default 64 MiB
 	Timeout    time.Duration // to wait for room, then rejected; and for an answer, then unknown; default 30s
 

@@ -10,11 +10,11 @@ import (
 )
 
 // batchEvents is how many events of one batch are between parsing and answer,
-// allBatchesEvents how many of all of them. Of the publisher's 10,000 places the
+// allBatchesEvents how many of all of them. Of the publisher's 6,000 places the
 // others are for single events, whose callers do not wait for one but are refused.
 const (
 	batchEvents      = 512
-	allBatchesEvents = 6000
+	allBatchesEvents = 4000
 )
 
 var batchTypes = []string{"application/x-ndjson", "application/ndjson", "application/jsonl"}

@@ -17,7 +17,7 @@ func TestBatchesLeaveRoom(t *testing.T) {
 		places         int // of the publisher
 	}{
 		{"one large batch", 1, 4000, 1000},
-		{"many batches", 20, 1000, 8000},
+		{"many batches", 14, 1000, 6000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := startBackend(t, backendConfig{maxRecords: tt.places})

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"firehose/schemas"
 )
@@ -17,18 +18,63 @@ type Fields struct {
 	last   atomic.Pointer[structFields]
 }
 
-// structFields is where a Go type keeps those fields; nil: it has no such field.
+// structFields is where a Go type keeps those fields.
 type structFields struct {
-	typ                reflect.Type
-	key, version, time []int
+	typ, pointer       reflect.Type // the struct, and the pointer to it
+	key, version, time place
 }
+
+// place is where a struct keeps a field. A publisher reads three of them from
+// every event, so what lies at the same distance from the start of every value,
+// and is a string, an int64 (of any name) or a time.Time, is read from there.
+type place struct {
+	index  []int // nil: the type has no such field
+	direct bool
+	offset uintptr
+}
+
+func placeOf(t reflect.Type, name string, want reflect.Type) place {
+	p := place{index: findField(t, name)}
+	for i, n := range p.index {
+		if t.Kind() != reflect.Struct {
+			return p // embedded by pointer
+		}
+		f := t.Field(n)
+		p.offset += f.Offset
+		t = f.Type
+		p.direct = i == len(p.index)-1 && t.Kind() == want.Kind() && (want != timeType || t == timeType)
+	}
+	return p
+}
+
+// direct returns where v has the field, when it can be read from there.
+func (f *Fields) direct(v any, of func(*structFields) *place) unsafe.Pointer {
+	s := f.last.Load()
+	if s == nil || reflect.TypeOf(v) != s.pointer {
+		return nil
+	}
+	p, at := of(s), reflect.ValueOf(v).UnsafePointer()
+	if !p.direct || at == nil {
+		return nil
+	}
+	return unsafe.Add(at, p.offset)
+}
+
+func keyPlace(s *structFields) *place     { return &s.key }
+func versionPlace(s *structFields) *place { return &s.version }
+func timePlace(s *structFields) *place    { return &s.time }
 
 // FieldsOf returns what reads the contract's fields from values of s.
 func FieldsOf(s *schemas.Schema) *Fields { return &Fields{schema: s} }
 
 // Key returns the key of v. An empty key is an error.
 func (f *Fields) Key(v any) (string, error) {
-	field, err := f.field(v, f.schema.Key, func(s *structFields) []int { return s.key })
+	if at := f.direct(v, keyPlace); at != nil {
+		if key := *(*string)(at); key != "" {
+			return key, nil
+		}
+	}
+	field, err := f.field(v, f.schema.Key, keyPlace)
 	if err != nil {
 		return "", err
 	}
@@ -51,8 +97,13 @@ func (f *Fields) Key(v any) (string, error) {
 // Version returns the version of v, where the contract has one. A negative one
 // is an error.
 func (f *Fields) Version(v any) (int64, error) {
+	if at := f.direct(v, versionPlace); at != nil {
+		if version := *(*int64)(at); version >= 0 {
+			return version, nil
+		}
+	}
 	name := f.schema.Contract.Version
-	field, err := f.field(v, name, func(s *structFields) []int { return s.version })
+	field, err := f.field(v, name, versionPlace)
 	if err != nil {
 		return 0, err
 	}
@@ -73,14 +124,14 @@ func (f *Fields) Time(v any) (time.Time, bool, error) {
 	if name == "" {
 		return time.Time{}, false, nil
 	}
-	field, err := f.field(v, name, func(s *structFields) []int { return s.time })
+	if at := f.direct(v, timePlace); at != nil {
+		return *(*time.Time)(at), true, nil
+	}
+	field, err := f.field(v, name, timePlace)
 	if err != nil {
 		return time.Time{}, false, err
 	}
 	if field.IsValid() && field.Type() == timeType {
-		if field.CanAddr() {
-			return *field.Addr().Interface().(*time.Time), true, nil // without a copy on the heap
-		}
 		return field.Interface().(time.Time), true, nil
 	}
 	n, ok := integer(field)
@@ -96,7 +147,7 @@ func (f *Fields) Time(v any) (time.Time, bool, error) {
 
 // field returns the field of v that the schema calls name; the zero Value when a
 // map has none or it is nil.
-func (f *Fields) field(v any, name string, index func(*structFields) []int) (reflect.Value, error) {
+func (f *Fields) field(v any, name string, of func(*structFields) *place) (reflect.Value, error) {
 	if m, ok := v.(map[string]any); ok {
 		return reflect.ValueOf(m[name]), nil
 	}
@@ -114,14 +165,16 @@ func (f *Fields) field(v any, name string, index func(*structFields) []int) (ref
 	}
 	s := f.last.Load()
 	if s == nil || s.typ != rv.Type() {
-		contract := f.schema.Contract
+		contract, typ := f.schema.Contract, rv.Type()
 		s = &structFields{
-			typ: rv.Type(), key: findField(rv.Type(), contract.Key),
-			version: findField(rv.Type(), contract.Version), time: findField(rv.Type(), contract.Time),
+			typ: typ, pointer: reflect.PointerTo(typ),
+			key:     placeOf(typ, contract.Key, stringType),
+			version: placeOf(typ, contract.Version, int64Type),
+			time:    placeOf(typ, contract.Time, timeType),
 		}
 		f.last.Store(s)
 	}
-	at := index(s)
+	at := of(s).index
 	if at == nil {
 		return reflect.Value{}, &FieldError{Field: name, Problem: "the type " + rv.Type().String() + " has no such field"}
 	}

@@ -24,7 +24,11 @@ func encodeError(err error) error {
 	return &FieldError{Field: field, Problem: problem}
 }
 
-var timeType = reflect.TypeFor[time.Time]()
+var (
+	timeType   = reflect.TypeFor[time.Time]()
+	stringType = reflect.TypeFor[string]()
+	int64Type  = reflect.TypeFor[int64]()
+)
 
 func integer(v reflect.Value) (int64, bool) {
 	switch {

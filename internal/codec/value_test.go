@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -24,21 +25,43 @@ func TestKeyVersionAndTime(t *testing.T) {
 			*schemas.Order
 			Note int `avro:"-"`
 		}{Order: anOrder()}},
+		{"embedded by value", &struct {
+			Note int `avro:"-"`
+			schemas.Order
+		}{Order: *anOrder()}},
+		{"of other names", &struct {
+			At      *time.Time `avro:"updated_at"`
+			Version revision   `avro:"version"`
+			ID      orderID    `avro:"order_id"`
+		}{At: &anOrder().UpdatedAt, Version: 3, ID: "o-000000042"}},
+		{"of other widths", &struct {
+			Version uint16 `avro:"version"`
+			At      int64  `avro:"updated_at"`
+			ID      string `avro:"order_id"`
+		}{At: 852163200123456, Version: 3, ID: "o-000000042"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got, err := codec.FieldsOf(s).Key(tc.v); got != "o-000000042" || err != nil {
-				t.Errorf("key: got %q, %v", got, err)
-			}
-			if got, err := codec.FieldsOf(s).Version(tc.v); got != 3 || err != nil {
-				t.Errorf("version: got %d, %v", got, err)
-			}
-			got, ok, err := codec.FieldsOf(s).Time(tc.v)
-			if !got.Equal(time.UnixMicro(852163200123456)) || !ok || err != nil {
-				t.Errorf("time: got %v, %v, %v", got, ok, err)
+			fields := codec.FieldsOf(s)
+			for range 2 { // the second time the type is known
+				if got, err := fields.Key(tc.v); got != "o-000000042" || err != nil {
+					t.Errorf("key: got %q, %v", got, err)
+				}
+				if got, err := fields.Version(tc.v); got != 3 || err != nil {
+					t.Errorf("version: got %d, %v", got, err)
+				}
+				got, ok, err := fields.Time(tc.v)
+				if !got.Equal(time.UnixMicro(852163200123456)) || !ok || err != nil {
+					t.Errorf("time: got %v, %v, %v", got, ok, err)
+				}
 			}
 		})
 	}
 }
+
+type (
+	orderID  string
+	revision int64
+)
 
 func TestNumericKeyAndNoTime(t *testing.T) {
 	s, err := schemas.Parse(`{"type":"record","name":"Tick","firehose":{"topic":"x.ticks","kind":"fact","key":"n","types":["x.tick.seen"]},
@@ -56,8 +79,16 @@ func TestNumericKeyAndNoTime(t *testing.T) {
 
 func TestKeyAndVersionRefuse(t *testing.T) {
 	s := orders(t).Latest()
-	key := func(v any) error { _, err := codec.FieldsOf(s).Key(v); return err }
-	version := func(v any) error { _, err := codec.FieldsOf(s).Version(v); return err }
+	fields := codec.FieldsOf(s)
+	twice := func(read func() error) error { // the second time the type is known
+		first := read()
+		if second := read(); fmt.Sprint(first) != fmt.Sprint(second) {
+			t.Errorf("got %v, then %v", first, second)
+		}
+		return first
+	}
+	key := func(v any) error { return twice(func() error { _, err := fields.Key(v); return err }) }
+	version := func(v any) error { return twice(func() error { _, err := fields.Version(v); return err }) }
 	for _, tc := range []struct {
 		name string
 		err  error

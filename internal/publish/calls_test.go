@@ -9,7 +9,7 @@ import (
 // ticks only when a test calls it.
 func queueOnly(t *testing.T) *Publisher {
 	p := &Publisher{start: time.Now()}
-	p.pool.New = func() any { return &pending{p: p} }
+	p.spares.pool.New = func() any { return &pending{p: p} }
 	p.calls.callers = map[*caller]struct{}{}
 	p.calls.watch = time.AfterFunc(time.Hour, func() {})
 	t.Cleanup(p.calls.stopWatch)
@@ -37,7 +37,7 @@ func TestCallerThatSeemedStuckLeaves(t *testing.T) {
 	}
 
 	called := make(chan struct{})
-	pd := p.pool.Get().(*pending)
+	pd := p.spares.take()
 	pd.done = func(Receipt, error) { close(called) }
 	p.records, p.open = 1, 1
 	p.push(pd, false)

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -39,8 +40,63 @@ type pending struct {
 	called     bool // the callback has returned
 }
 
-// keepBytes bounds the memory that a pending keeps for the next event.
-const keepBytes = 64 << 10
+const (
+	// keepBytes bounds the memory that a pending keeps for the next event.
+	keepBytes = 64 << 10
+
+	// A spare keeps less: spares stay when nobody publishes any more.
+	maxSpares  = 6000
+	spareBytes = 2 << 10
+
+	// handful is how many spares are taken at a time.
+	handful = 32
+)
+
+// spares are pendings for the next events, the last ones given back first: their
+// memory is in the processor's cache. What does not fit goes to a sync.Pool, which
+// hands over between processors what has lain longest.
+type spares struct {
+	mu    sync.Mutex
+	list  []*pending
+	hands sync.Pool // of *[]*pending, so that not every event needs the lock
+	pool  sync.Pool // of *pending
+}
+
+func (s *spares) take() *pending {
+	hand, _ := s.hands.Get().(*[]*pending)
+	if hand == nil {
+		hand = new([]*pending)
+	}
+	if len(*hand) == 0 {
+		s.mu.Lock()
+		from := max(0, len(s.list)-handful)
+		*hand = append(*hand, s.list[from:]...)
+		clear(s.list[from:])
+		s.list = s.list[:from]
+		s.mu.Unlock()
+	}
+	if last := len(*hand) - 1; last >= 0 {
+		pd := (*hand)[last]
+		*hand = (*hand)[:last]
+		s.hands.Put(hand)
+		return pd
+	}
+	s.hands.Put(hand)
+	return s.pool.Get().(*pending)
+}
+
+func (s *spares) give(pd *pending) {
+	if cap(pd.value)+cap(pd.text) <= spareBytes {
+		s.mu.Lock()
+		if len(s.list) < maxSpares {
+			s.list = append(s.list, pd)
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+	}
+	s.pool.Put(pd)
+}
 
 // recycle gives pd back. Nobody else may hold it.
 func (pd *pending) recycle() {
@@ -52,7 +108,7 @@ func (pd *pending) recycle() {
 		pd.text, headers = nil, nil
 	}
 	*pd = pending{p: pd.p, promise: pd.promise, value: pd.value, text: pd.text, rec: kgo.Record{Headers: headers}}
-	pd.p.pool.Put(pd)
+	pd.p.spares.give(pd)
 }
 
 // room reports ErrFull or ErrClosed without waiting.

@@ -58,7 +58,7 @@ import (
 type Config struct {
 	Source string // ce_source of events that have none, e.g. "/service/checkout"
 
-	// MaxRecords bounds the events not yet answered. Default 10,000; many more
+	// MaxRecords bounds the events not yet answered. Default 6,000; many more
 	// are slower rather than faster, since their memory leaves the processor's
 	// cache before it is sent.
 	MaxRecords    int
@@ -75,7 +75,7 @@ type Config struct {
 
 func (cfg *Config) setDefaults() {
 	if cfg.MaxRecords == 0 {
-		cfg.MaxRecords = 10_000
+		cfg.MaxRecords = 6000
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = 64 << 20
@@ -138,7 +138,7 @@ type Publisher struct {
 	byType   map[string]*topic
 	metrics  *metrics
 	start    time.Time // deadlines are measured from here
-	pool     sync.Pool // of *pending
+	spares   spares
 
 	calls callQueue // answered, not yet called back
 
@@ -184,7 +184,7 @@ func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Con
 			p.byType[name] = state
 		}
 	}
-	p.pool.New = func() any {
+	p.spares.pool.New = func() any {
 		pd := &pending{p: p}
 		pd.promise = pd.finished // once, so that producing does not allocate it
 		return pd
@@ -206,7 +206,7 @@ func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Con
 // the event was not taken, because ctx ended, no room came or the publisher was
 // closed, on the caller's before Publish returns. Its error is an *Error.
 func (p *Publisher) Publish(ctx context.Context, e *Event, done func(Receipt, error)) {
-	pd := p.pool.Get().(*pending)
+	pd := p.spares.take()
 	rejected := p.prepare(ctx, pd, e)
 	if err := p.admit(ctx, pd, done, rejected, true); err != nil {
 		id := pd.id
@@ -224,7 +224,7 @@ func (p *Publisher) TryPublish(ctx context.Context, e *Event, done func(Receipt,
 	if err := p.room(); err != nil {
 		return err // before anything is spent on the event
 	}
-	pd := p.pool.Get().(*pending)
+	pd := p.spares.take()
 	rejected := p.prepare(ctx, pd, e)
 	err := p.admit(ctx, pd, done, rejected, false)
 	if err != nil {

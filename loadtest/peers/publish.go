@@ -96,16 +96,23 @@ func publishRaw(ctx context.Context, s *side) error {
 	return err
 }
 
-// sending sends a tenth as a warm-up and then all, and says how long all took.
+// sending sends a tenth as a warm-up and then all, from several goroutines, and
+// says how long all took.
 func (s *side) sending(send func(i int), settle func()) error {
-	for i := range s.events / 10 {
-		send(i)
+	some := func(events int) {
+		var senders sync.WaitGroup
+		for k := range s.senders {
+			senders.Go(func() {
+				for i := k; i < events; i += s.senders {
+					send(i)
+				}
+			})
+		}
+		senders.Wait()
+		settle()
 	}
-	settle()
+	some(s.events / 10)
 	start := time.Now()
-	for i := range s.events {
-		send(i)
-	}
-	settle()
+	some(s.events)
 	return s.say(report{Events: s.events, Seconds: time.Since(start).Seconds()})
 }

@@ -24,6 +24,7 @@ type side struct {
 	compression     string
 	events          int
 	instances       int
+	senders         int
 	url, file       string // of an HTTP door, and what is posted to it
 }
 
@@ -65,6 +66,7 @@ func sideCommand() *service.Command {
 			f.StringVar(&s.group, "group", "", "consumer `group`")
 			f.StringVar(&s.compression, "compression", "none", "`name` of the compression")
 			f.IntVar(&s.instances, "instances", 1, "`processes` of the service")
+			f.IntVar(&s.senders, "senders", 1, "`number` of goroutines that send")
 			f.StringVar(&s.url, "url", "", "`URL` to post to")
 			f.StringVar(&s.file, "file", "", "`file` of lines to post")
 			f.IntVar(&s.events, "events", 0, "`number` of events")
