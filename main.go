@@ -18,7 +18,12 @@ import (
 // Main runs a service as the whole process, with flags, environment and a
 // configuration file, metrics and health, and exits. "NAME manifest" prints what
 // the service needs of a cluster.
-func Main(s Service) { os.Exit(service.Main(context.Background(), Command(s))) }
+func Main(s Service) { run(Command(s)) }
+
+func run(cmd *service.Command) {
+	service.CollectEarlier()
+	os.Exit(service.Main(context.Background(), cmd))
+}
 
 // Command returns the command line of a service, for a program that holds it
 // among others.
@@ -39,7 +44,7 @@ type Program struct {
 }
 
 // Main runs the program as Main runs a service, and exits.
-func (p Program) Main() { os.Exit(service.Main(context.Background(), p.Command())) }
+func (p Program) Main() { run(p.Command()) }
 
 // Command returns the program's command line, for a program that holds it among
 // others.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"firehose"
+	"firehose/internal/service"
 )
 
 // replicateOurs is the service that keeps a replica of the topic, until it is
@@ -59,8 +60,9 @@ func severalOurs(ctx context.Context, s *side) error {
 	return g.Wait()
 }
 
-func (s *side) serve(ctx context.Context, service firehose.Service) error {
-	instance, err := service.Open(ctx, firehose.Config{
+func (s *side) serve(ctx context.Context, ours firehose.Service) error {
+	service.CollectEarlier() // as firehose.Main does
+	instance, err := ours.Open(ctx, firehose.Config{
 		Brokers: s.brokers, Registry: []string{s.registry}, Store: s.store, Group: s.group,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

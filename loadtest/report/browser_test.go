@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -152,5 +153,27 @@ func TestPageInABrowser(t *testing.T) {
 	start, end := strings.Index(spoilt, `<meta http-equiv`), strings.Index(spoilt, `<meta name="viewport"`)
 	if _, hosts := b.open(spoilt[:start] + spoilt[end:]); !slices.Contains(hosts, "beacon.invalid") {
 		t.Errorf("got requests to %q, want one that was put in on purpose: this test notices nothing", hosts)
+	}
+}
+
+// The page that the documentation links shows its plots, and asks nobody for them.
+func TestPageOfTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/loadtest/report.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t)
+	drawn, hosts := b.open(string(page))
+	if len(hosts) != 0 {
+		t.Errorf("requests that leave the page: got %q, want none", hosts)
+	}
+	lines := regexp.MustCompile(`<polyline[^>]*>`)
+	if n := len(lines.FindAll(page, -1)); n < 10 {
+		t.Fatalf("got %d lines in the plots of two runs, want 10 or more", n)
+	}
+	undrawn, _ := b.open(lines.ReplaceAllString(string(page), ""))
+	blue := color.RGBA{0x17, 0x63, 0xc7, 255}
+	if got, without := ink(drawn, blue), ink(undrawn, blue); got < without+2000 {
+		t.Errorf("%d pixels of lines, and %d without them: nothing is drawn", got, without)
 	}
 }
