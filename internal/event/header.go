@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"time"
@@ -35,6 +36,9 @@ const timeLayout = "2006-01-02T15:04:05.999999Z07:00"
 
 // maxHops bounds what ParseHeaders accepts; a count beyond it is a loop.
 const maxHops = 1 << 20
+
+// maxHeaders is how many an envelope has at the most.
+const maxHeaders = 14
 
 // header is the shape of a Kafka client's header type.
 type header = struct {
@@ -72,96 +76,92 @@ func AppendHeadersTo[H ~struct {
 	Key   string
 	Value []byte
 }](dst []H, buf []byte, e *Envelope) ([]H, []byte) {
-	dst = appendHeader(dst, HeaderSpecVersion, specVersion)
-	dst = appendText(dst, HeaderID, e.ID)
-	dst = appendText(dst, HeaderSource, e.Source)
-	dst = appendText(dst, HeaderType, e.Type)
+	dst = slices.Grow(dst, maxHeaders)
+	first := len(dst)
+	dst = dst[:first+maxHeaders]
+	// H is a struct of these fields, and nothing else; the fields of a type
+	// parameter cannot be named.
+	h := (*[maxHeaders]header)(unsafe.Pointer(&dst[first]))
+	set(&h[0], HeaderSpecVersion, specVersion)
+	n := 1
+	n = setText(h, n, HeaderID, e.ID)
+	n = setText(h, n, HeaderSource, e.Source)
+	n = setText(h, n, HeaderType, e.Type)
 	if !e.Time.IsZero() {
 		start := len(buf)
 		buf = appendTime(buf, e.Time)
-		dst = appendHeader(dst, HeaderTime, buf[start:len(buf):len(buf)])
+		set(&h[n], HeaderTime, buf[start:len(buf):len(buf)])
+		n++
 	}
-	dst = appendText(dst, HeaderSubject, e.Subject)
-	dst = appendText(dst, HeaderDataSchema, e.DataSchema)
+	n = setText(h, n, HeaderSubject, e.Subject)
+	n = setText(h, n, HeaderDataSchema, e.DataSchema)
 	if e.HasSequence {
 		start := len(buf)
 		buf = appendSequence(buf, e.Sequence)
-		dst = appendHeader(dst, HeaderSequence, buf[start:len(buf):len(buf)])
+		set(&h[n], HeaderSequence, buf[start:len(buf):len(buf)])
+		n++
 	}
-	dst = appendText(dst, HeaderCorrelationID, e.CorrelationID)
-	dst = appendText(dst, HeaderCausationID, e.CausationID)
-	dst = appendText(dst, HeaderOrigin, e.Origin)
+	n = setText(h, n, HeaderCorrelationID, e.CorrelationID)
+	n = setText(h, n, HeaderCausationID, e.CausationID)
+	n = setText(h, n, HeaderOrigin, e.Origin)
 	if e.Hops > 0 {
 		start := len(buf)
 		buf = strconv.AppendInt(buf, int64(e.Hops), 10)
-		dst = appendHeader(dst, HeaderHops, buf[start:len(buf):len(buf)])
+		set(&h[n], HeaderHops, buf[start:len(buf):len(buf)])
+		n++
 	}
-	dst = appendText(dst, HeaderTraceparent, e.Traceparent)
-	dst = appendHeader(dst, HeaderContentType, contentType)
-	return dst, buf
+	n = setText(h, n, HeaderTraceparent, e.Traceparent)
+	set(&h[n], HeaderContentType, contentType)
+	return dst[:first+n+1], buf
 }
 
-// appendText appends a text as it is: like the values that never change, it is
-// only read from here on.
-func appendText[H ~struct {
-	Key   string
-	Value []byte
-}](dst []H, key, value string) []H {
-	if value == "" {
-		return dst
-	}
-	return appendHeader(dst, key, unsafe.Slice(unsafe.StringData(value), len(value)))
-}
-
-// appendHeader is append(dst, H{key, value}), which the compiler builds on the
-// stack and copies from there at once: a load of what is still being stored
-// stalls the processor for longer than all the rest of a header takes. The
-// fields of a type parameter cannot be named, hence the pointer.
-func appendHeader[H ~struct {
-	Key   string
-	Value []byte
-}](dst []H, key string, value []byte) []H {
-	if len(dst) == cap(dst) {
-		dst = slices.Grow(dst, 1)
-	}
-	dst = dst[:len(dst)+1]
-	h := (*header)(unsafe.Pointer(&dst[len(dst)-1])) // H is a struct of these fields, and nothing else
+// set writes the fields one by one: a struct would be built on the stack and copied
+// from there at once, and a load of what is still being stored stalls the processor
+// for longer than all the rest of a header takes.
+func set(h *header, key string, value []byte) {
 	h.Key, h.Value = key, value
-	return dst
+}
+
+// setText sets the nth header to a text, if there is one, and returns which is next.
+// The text is not copied: like the values that never change, it is only read from
+// here on.
+func setText(h *[maxHeaders]header, n int, key, value string) int {
+	if value == "" {
+		return n
+	}
+	set(&h[n], key, unsafe.Slice(unsafe.StringData(value), len(value)))
+	return n + 1
 }
 
 // appendTime is t.UTC().AppendFormat(dst, timeLayout), written out because it
 // runs for every event.
 func appendTime(dst []byte, t time.Time) []byte {
-	t = t.UTC()
-	year, month, day := t.Date()
-	if year < 0 || year > 9999 {
-		return t.AppendFormat(dst, timeLayout) // Validate refuses it
+	seconds := t.Unix()
+	if seconds < yearZero || seconds >= yearTenThousand {
+		return t.UTC().AppendFormat(dst, timeLayout) // Validate refuses it
 	}
 	const secondsOfDay = 24 * 60 * 60
-	clock := t.Unix() % secondsOfDay
-	if clock < 0 {
-		clock += secondsOfDay
-	}
-	seconds := uint(clock)
+	sinceZero := uint64(seconds - yearZero)
+	year, month, day := civil(uint32(sinceZero / secondsOfDay))
+	clock := uint32(sinceZero % secondsOfDay)
 	start := len(dst)
 	dst = append(dst, "0000-00-00T00:00:00.000000Z"...)
 	b := (*[len("0000-00-00T00:00:00.000000Z")]byte)(dst[start:])
-	pair(&b[0], &b[1], uint(year)/100)
-	pair(&b[2], &b[3], uint(year)%100)
-	pair(&b[5], &b[6], uint(month))
-	pair(&b[8], &b[9], uint(day))
-	pair(&b[11], &b[12], seconds/3600)
-	pair(&b[14], &b[15], seconds/60%60)
-	pair(&b[17], &b[18], seconds%60)
-	micros := uint(t.Nanosecond()) / 1000
+	pair(b[0:2], year/100)
+	pair(b[2:4], year%100)
+	pair(b[5:7], month)
+	pair(b[8:10], day)
+	pair(b[11:13], clock/3600)
+	pair(b[14:16], clock/60%60)
+	pair(b[17:19], clock%60)
+	micros := uint32(t.Nanosecond()) / 1000
 	if micros == 0 {
 		dst = dst[:start+len("0000-00-00T00:00:00")]
 		return append(dst, 'Z')
 	}
-	pair(&b[20], &b[21], micros/10_000)
-	pair(&b[22], &b[23], micros/100%100)
-	pair(&b[24], &b[25], micros%100)
+	pair(b[20:22], micros/10_000)
+	pair(b[22:24], micros/100%100)
+	pair(b[24:26], micros%100)
 	dst = dst[:len(dst)-1]
 	for dst[len(dst)-1] == '0' {
 		dst = dst[:len(dst)-1]
@@ -169,13 +169,33 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return append(dst, 'Z')
 }
 
-const pairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+// civil is the date of a day since 0000-01-01: Howard Hinnant's civil_from_days
+// (chrono-Compatible Low-Level Date Algorithms), whose years begin in March, from
+// the year -400 on, so that nothing is below zero.
+func civil(days uint32) (year, month, day uint32) {
+	const daysOfEra = 146_097
+	z := days + daysOfEra - 60 // since March 1st of the year -400
+	era, ofEra := z/daysOfEra, z%daysOfEra
+	yearOfEra := (ofEra - ofEra/1460 + ofEra/36_524 - ofEra/146_096) / 365
+	ofYear := ofEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
+	sinceMarch := (5*ofYear + 2) / 153 // months
+	year, month, day = era*400+yearOfEra-400, sinceMarch+3, ofYear-(153*sinceMarch+2)/5+1
+	if sinceMarch >= 10 {
+		year, month = year+1, month-12
+	}
+	return year, month, day
+}
+
+// digitPairs are the numbers below 100, the first digit in the lower byte.
+var digitPairs = func() (pairs [100]uint16) {
+	for i := range pairs {
+		pairs[i] = uint16('0'+i/10) | uint16('0'+i%10)<<8
+	}
+	return pairs
+}()
 
 // pair writes a number below 100 over two bytes.
-func pair(high, low *byte, n uint) {
-	n = min(2*n, uint(len(pairs)-2)) // so that the compiler knows it, too
-	*high, *low = pairs[n], pairs[n+1]
-}
+func pair(b []byte, n uint32) { binary.LittleEndian.PutUint16(b, digitPairs[n]) }
 
 // appendSequence writes n zero-padded. A negative one, which Validate refuses,
 // comes out as it is, so that it is noticed and not bent.

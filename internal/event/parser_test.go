@@ -113,3 +113,26 @@ func TestTimesAsTheyAreWritten(t *testing.T) {
 		}
 	}
 }
+
+// Every day of 400 years, after which the calendar repeats itself, and some of all
+// others; the seconds at their ends.
+func TestEveryDayIsWritten(t *testing.T) {
+	headers, buf := make([]header, 0, 16), make([]byte, 0, 1024)
+	last := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	step := func(day time.Time) int {
+		if y := day.Year(); 1890 <= y && y < 2290 {
+			return 1
+		}
+		return 29
+	}
+	for day := time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC); !day.After(last); day = day.AddDate(0, 0, step(day)) {
+		at := day.Add(time.Second) // the very first second of year 1 is no time
+		if day.Day()%2 == 0 {
+			at = day.Add(24*time.Hour - time.Nanosecond)
+		}
+		written, _ := event.AppendHeadersTo(headers, buf, &event.Envelope{Time: at})
+		if got, want := string(written[1].Value), at.Format("2006-01-02T15:04:05.999999Z07:00"); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	}
+}
