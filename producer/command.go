@@ -102,6 +102,7 @@ func (c *connection) open(ctx context.Context, reg prometheus.Registerer, log *s
 	}
 	cfg := c.cluster.Config("firehose-producer", log)
 	cfg.Compression = c.compression
+	cfg.DeliveryTimeout = max(kafka.DefaultDeliveryTimeout, c.timeout) // the client gives up no sooner
 	client, err := kafka.NewMeteredClient(cfg, reg, "producer")
 	if err != nil {
 		registry.Close()

@@ -16,7 +16,7 @@ import (
 // sendEvents and sendBytes bound the lines that Send holds between reading and
 // answer: the events whose outcomes it awaits at once, and their text.
 const (
-	sendEvents = 8192
+	sendEvents = 4096 // fewer than the publisher has places for, which waits for each event
 	sendBytes  = 4 << 20
 )
 

@@ -26,6 +26,7 @@ const DefaultBroker = "127.0.0.1:9092"
 const (
 	DefaultBufferedRecords = 100_000
 	DefaultBufferedBytes   = 128 << 20
+	DefaultDeliveryTimeout = 30 * time.Second
 )
 
 // Config says how to reach Kafka and how much memory that may take. The zero
@@ -81,7 +82,7 @@ func (cfg *Config) setDefaults() {
 	or(&cfg.GroupProtocol, ClassicGroup)
 	or(&cfg.DialTimeout, 5*time.Second)
 	or(&cfg.RequestTimeout, 10*time.Second)
-	or(&cfg.DeliveryTimeout, 30*time.Second)
+	or(&cfg.DeliveryTimeout, DefaultDeliveryTimeout)
 	or(&cfg.RetryBackoff, 200*time.Millisecond)
 	or(&cfg.MaxBatchBytes, 1_000_012)
 	or(&cfg.MaxBufferedRecords, DefaultBufferedRecords)

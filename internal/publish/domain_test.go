@@ -31,16 +31,22 @@ const everything = `{
 func TestDomainAgreesWithCheckValue(t *testing.T) {
 	schema := avro.MustParse(everything)
 	d := newDomain(schema)
-	texts := rapid.SampledFrom([]string{"", "plain", "späť", "\x00", "a\x00b", "\xff", "a\xc3", "\U0010FFFF"})
-	doubles := rapid.SampledFrom([]float64{0, 1.5, math.Inf(1), math.Inf(-1), math.NaN(), math.Copysign(0, -1)})
-	var value func(t *rapid.T, depth int) map[string]any
-	value = func(t *rapid.T, depth int) map[string]any {
+	goodTexts, badTexts := []string{"", "plain", "späť", "\U0010FFFF"}, []string{"\x00", "a\x00b", "\xff", "a\xc3"}
+	goodDoubles, badDoubles := []float64{0, 1.5, math.Inf(1), math.Inf(-1), math.Copysign(0, -1)}, []float64{math.NaN()}
+	var value func(t *rapid.T, depth int, good bool) map[string]any
+	value = func(t *rapid.T, depth int, good bool) map[string]any {
+		texts, doubles, unions := rapid.SampledFrom(goodTexts), rapid.SampledFrom(goodDoubles), rapid.SampledFrom([]any{nil, "text", 2.5})
+		if !good {
+			texts = rapid.SampledFrom(append(goodTexts, badTexts...))
+			doubles = rapid.SampledFrom(append(goodDoubles, badDoubles...))
+			unions = rapid.SampledFrom([]any{nil, "text", "\x00", 2.5, math.NaN()})
+		}
 		v := map[string]any{
 			"b": rapid.Bool().Draw(t, "b"), "i": rapid.Int32().Draw(t, "i"), "l": rapid.Int64().Draw(t, "l"),
 			"e": "A", "e2": "B", "x": []byte{0, 0xff, 0, 1},
 			"by": rapid.SliceOfN(rapid.Byte(), 0, 5).Draw(t, "by"),
 			"s":  texts.Draw(t, "s"), "f": float32(doubles.Draw(t, "f")), "d": doubles.Draw(t, "d"),
-			"u": rapid.SampledFrom([]any{nil, "text", "\x00", 2.5, math.NaN()}).Draw(t, "u"),
+			"u": unions.Draw(t, "u"),
 			"m": map[string]any{}, "next": nil,
 		}
 		items := []any{}
@@ -52,13 +58,13 @@ func TestDomainAgreesWithCheckValue(t *testing.T) {
 			v["m"].(map[string]any)[texts.Draw(t, "entry")] = doubles.Draw(t, "number")
 		}
 		if depth < 2 && rapid.Bool().Draw(t, "nested") {
-			v["next"] = value(t, depth+1)
+			v["next"] = value(t, depth+1, good)
 		}
 		return v
 	}
 	held, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		v := value(t, 0)
+		v := value(t, 0, rapid.Bool().Draw(t, "good"))
 		encoded, err := schema.AppendEncode(nil, v)
 		if err != nil {
 			t.Skip("cannot be encoded")

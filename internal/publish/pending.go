@@ -103,6 +103,7 @@ func (pd *pending) recycle() {
 	if cap(pd.value) > keepBytes {
 		pd.value = nil
 	}
+	clear(pd.rec.Headers) // the texts are the caller's, and may be part of something large
 	headers := pd.rec.Headers[:0]
 	if cap(pd.text) > keepBytes {
 		pd.text, headers = nil, nil

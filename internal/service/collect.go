@@ -7,13 +7,19 @@ import (
 
 // gcPercent is how much garbage a service gathers, in percent of what it holds. Its
 // queue turns over many times a second, so that nearly all of the heap is garbage
-// soon; a smaller one is nearer to the processor. Of 100, the runtime's default, it
-// takes a fifth less memory and no more processor time.
+// soon. Of 100, the runtime's default, it takes a sixth less memory.
 const gcPercent = 60
 
-// CollectEarlier has the garbage collector keep the heap small, unless GOGC is set.
+// byDefault is what the runtime begins with.
+const byDefault = 100
+
+// CollectEarlier has the garbage collector keep the heap small, unless GOGC is set or
+// the program has a setting of its own.
 func CollectEarlier() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	if was := debug.SetGCPercent(gcPercent); was != byDefault {
+		debug.SetGCPercent(was)
 	}
 }

@@ -19,4 +19,8 @@ func TestCollectEarlier(t *testing.T) {
 	if service.CollectEarlier(); percent() >= 100 {
 		t.Error("the runtime's default stays")
 	}
+	debug.SetGCPercent(200)
+	if service.CollectEarlier(); percent() != 200 {
+		t.Error("the program's own setting was changed")
+	}
 }

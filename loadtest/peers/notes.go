@@ -27,6 +27,7 @@ const publishNote = `
 One goroutine sends, on either side; four are no faster. Ours takes 2.1 microseconds of
 processor time for an event, raw franz-go 1.2: encoding, headers, checking, identity and
 the callback come on top of what the client itself does. Where broker and publisher share
-two cores that is what is missed by. Tried: fewer events on their way (kept, a fifth less
-time), several senders, lingering, headers that stay in place (no difference). What would
+two cores that is what is missed by. Raw franz-go has 10,000 records on their way, its
+default, ours 6,000. Tried: fewer on their way and their memory used again (kept, a fifth
+less time), several senders, lingering, headers that stay in place (no difference). What would
 lift it: handing records to the client in batches, which it does not offer.`

@@ -21,8 +21,8 @@ type replaying struct {
 	replay  *shop.Process
 }
 
-// startReplay starts a replay that takes five minutes: longer than what is to
-// happen meanwhile, so that it meets events in flight.
+// startReplay starts a replay that takes ten minutes: longer than what is to happen
+// meanwhile, so that it meets events in flight.
 func startReplay(t *testing.T, cfg shop.Config, purchases int) *replaying {
 	t.Helper()
 	r := &replaying{Shop: shop.New(t, cfg), t: t, cluster: cfg.Cluster, data: shop.Dataset(purchases)}
@@ -35,7 +35,7 @@ func startReplay(t *testing.T, cfg shop.Config, purchases int) *replaying {
 			r.total++
 		}
 	}
-	r.goOn(20 * time.Minute) // longer than any machine takes; finish ends it
+	r.goOn(10 * time.Minute)
 	return r
 }
 
@@ -59,7 +59,7 @@ func (r *replaying) advance() {
 	r.t.Helper()
 	from := r.Acknowledged()
 	shop.Until(r.t, fmt.Sprintf("more than %d of %d events acknowledged", from, r.total), func() bool {
-		return r.Acknowledged() >= from+r.total/400 || !r.replay.Running()
+		return r.Acknowledged() >= from+r.total/200 || !r.replay.Running()
 	})
 	if !r.replay.Running() {
 		r.t.Fatalf("the replay ended after %d of %d events, too early for what was to happen: %s", from, r.total, r.replay.WantDone())
@@ -96,7 +96,7 @@ func startOnCluster(t *testing.T) *replaying {
 	if cluster.Size() < 3 {
 		testbed.Skip(t, "kafka", fmt.Sprintf("needs three brokers, and there are %d", cluster.Size()))
 	}
-	r := startReplay(t, shop.Config{Cluster: cluster, Registry: testbed.Registry(t)}, 10_000)
+	r := startReplay(t, shop.Config{Cluster: cluster, Registry: testbed.Registry(t)}, 20_000)
 	for _, service := range shop.Services() {
 		r.Start(service)
 	}

@@ -39,7 +39,7 @@ func TestPostgresAway(t *testing.T) {
 	r := startReplay(t, shop.Config{
 		Cluster: testbed.KafkaAlone(t), Registry: testbed.Registry(t),
 		Store: func(string) string { return server.Database() },
-	}, 10_000)
+	}, 20_000)
 	var instances []*shop.Process
 	for _, service := range shop.Services() {
 		instances = append(instances, r.Start(service), r.Start(service))
@@ -62,7 +62,7 @@ func TestInstancesComeAndGo(t *testing.T) {
 	r := startReplay(t, shop.Config{
 		Cluster: testbed.KafkaAlone(t), Registry: testbed.Registry(t),
 		Store: func(string) string { return testbed.Postgres(t) },
-	}, 10_000)
+	}, 20_000)
 	const each = 3
 	var instances []*shop.Process
 	for range each {
@@ -99,7 +99,7 @@ func TestInstanceFrozen(t *testing.T) {
 	r := startReplay(t, shop.Config{
 		Cluster: testbed.KafkaAlone(t), Registry: testbed.Registry(t),
 		Store: func(string) string { return testbed.Postgres(t) },
-	}, 10_000)
+	}, 20_000)
 	var frozen, others []*shop.Process
 	for _, service := range shop.Services() {
 		frozen, others = append(frozen, r.Start(service)), append(others, r.Start(service))

@@ -51,7 +51,7 @@ func (r *replaying) wantNoRebalance(before, after map[string]float64) {
 // anything aside.
 func TestRegistryAway(t *testing.T) {
 	registry := testbed.RegistryAlone(t)
-	r := startReplay(t, shop.Config{Cluster: testbed.KafkaAlone(t), Registry: registry.URL()}, 10_000)
+	r := startReplay(t, shop.Config{Cluster: testbed.KafkaAlone(t), Registry: registry.URL()}, 20_000)
 	var instances []*shop.Process
 	for _, service := range shop.Services()[1:] {
 		instances = append(instances, r.Start(service))
