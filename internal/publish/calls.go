@@ -126,17 +126,36 @@ func (p *Publisher) call(c *caller) {
 			continue
 		}
 		idle = 0
-		p.settle(c)
-		for i := c.next.Add(1) - 1; i < int64(len(c.batch)); i = c.next.Add(1) - 1 {
-			c.began.Store(p.calls.ticks.Load())
-			pd := c.batch[i]
-			pd.done(pd.receipt, pd.err)
-			c.done.Store(i + 1)
-		}
-		p.mu.Lock()
-		p.freeDone(c)
-		p.mu.Unlock()
+		p.callBatch(c)
 	}
+}
+
+// callBatch calls back what c has taken.
+func (p *Publisher) callBatch(c *caller) {
+	p.settle(c)
+	p.calls.begin(c)
+	for i := c.next.Add(1) - 1; i < int64(len(c.batch)); i = c.next.Add(1) - 1 {
+		c.began.Store(p.calls.ticks.Load())
+		pd := c.batch[i]
+		pd.done(pd.receipt, pd.err)
+		c.done.Store(i + 1)
+	}
+	p.mu.Lock()
+	p.freeDone(c)
+	p.mu.Unlock()
+}
+
+// begin has c watched from now on. A caller that was not run for a while between
+// taking and settling seemed stuck when there was nothing to take from it yet.
+func (q *callQueue) begin(c *caller) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if c.stuck {
+		c.stuck = false
+		q.stuck--
+	}
+	c.began.Store(q.ticks.Load())
+	q.startWatch()
 }
 
 // take gives c its next items.

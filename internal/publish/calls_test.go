@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -45,5 +47,49 @@ func TestCallerThatSeemedStuckLeaves(t *testing.T) {
 	case <-called:
 	case <-time.After(5 * time.Second):
 		t.Fatal("nobody calls back any more")
+	}
+}
+
+// A caller that is not run for two ticks between taking events and calling back
+// looks stuck before there is anything to take from it. When its first callback
+// blocks then, the others are called all the same.
+func TestCallerThatSeemedStuckIsWatched(t *testing.T) {
+	p := queueOnly(t)
+	p.metrics = newMetrics(p)
+	q := &p.calls
+	c := &caller{}
+	q.callers[c] = struct{}{}
+	blocked, release, called := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var returned sync.WaitGroup
+	for _, done := range []func(){func() { close(blocked); <-release }, func() { close(called) }} {
+		returned.Add(1)
+		pd := p.spares.take()
+		pd.done = func(Receipt, error) { defer returned.Done(); done() }
+		p.records++
+		p.open++
+		p.push(pd, false)
+	}
+	if !q.take(c) {
+		t.Fatal("nothing to take")
+	}
+	for range 3 {
+		p.watchCalls()
+	}
+	go p.callBatch(c)
+	<-blocked
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		p.watchCalls()
+		select {
+		case <-called:
+			close(release)
+			returned.Wait()
+			return
+		default:
+			runtime.Gosched()
+		}
+		if time.Now().After(deadline) {
+			close(release)
+			t.Fatal("a blocked callback holds up another")
+		}
 	}
 }
