@@ -15,8 +15,14 @@ import (
 // retry, as after REQUEST_TIMED_OUT. What was sent before may have been written,
 // and the answer to the repetition says nothing about that: "not authorized"
 // then does not mean that nothing was written. It counts too much rather than
-// too little; only a batch that a leader appended, answered with
-// NOT_LEADER_OR_FOLLOWER and that was then moved at the broker's hint is missed.
+// too little, but misses
+//
+//   - a batch that a leader appended, answered with NOT_LEADER_OR_FOLLOWER and
+//     that was then moved at the broker's hint;
+//   - two batches on their way at once, of a producer or an epoch that the
+//     partition's leader does not know yet, the first of which is refused and the
+//     second, since a permission was given in between, is not: the client answers
+//     both as refused.
 type Doubt struct{ n atomic.Uint64 }
 
 // DoubtOf returns the count that NewClient installed in the client, or nil in a
