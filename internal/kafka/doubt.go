@@ -15,14 +15,12 @@ import (
 // retry, as after REQUEST_TIMED_OUT. What was sent before may have been written,
 // and the answer to the repetition says nothing about that: "not authorized"
 // then does not mean that nothing was written. It counts too much rather than
-// too little, but misses
+// too little; only a batch that a leader appended, answered with
+// NOT_LEADER_OR_FOLLOWER and that was then moved at the broker's hint is missed.
 //
-//   - a batch that a leader appended, answered with NOT_LEADER_OR_FOLLOWER and
-//     that was then moved at the broker's hint;
-//   - two batches on their way at once, of a producer or an epoch that the
-//     partition's leader does not know yet, the first of which is refused and the
-//     second, since a permission was given in between, is not: the client answers
-//     both as refused.
+// Whoever learns of a failure in doubt raises the count: the client fails what is
+// behind a batch with it, in order, and where the batch had been written the
+// leader takes what follows on it.
 type Doubt struct{ n atomic.Uint64 }
 
 // DoubtOf returns the count that NewClient installed in the client, or nil in a
@@ -51,6 +49,9 @@ func (d *Doubt) backoff(first time.Duration) func(n int) time.Duration {
 
 // Count returns the number so far. It only grows.
 func (d *Doubt) Count() uint64 { return d.n.Load() }
+
+// Raise counts one more.
+func (d *Doubt) Raise() { d.n.Add(1) }
 
 // OnBrokerE2E implements kgo.HookBrokerE2E.
 func (d *Doubt) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {

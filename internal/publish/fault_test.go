@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"firehose/internal/event"
@@ -140,6 +143,89 @@ func TestRefusalAfterDisconnectIsUnknown(t *testing.T) {
 	}
 }
 
+// So it is after an answer that leaves open what was written, whichever it was.
+func TestRefusalAfterAnAttemptThatMayHaveBeenWrittenIsUnknown(t *testing.T) {
+	for _, first := range []*kerr.Error{kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut} {
+		t.Run(first.Message, func(t *testing.T) {
+			s := start(t, config())
+			if a := get(t, s.send(t.Context(), placed("order-1"))); a.err != nil { // the client knows the topic
+				t.Fatal(a.err)
+			}
+			s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: first})
+			s.cluster.Fault(always(kerr.TopicAuthorizationFailed))
+			wantError(t, get(t, s.send(t.Context(), placed("order-1"))), publish.Unknown, publish.ReasonBroker)
+			if got := len(s.records(t, schemas.TopicOrders)); got != 2 {
+				t.Errorf("got %d records, want 2: the one in doubt is there", got)
+			}
+		})
+	}
+}
+
+// writes counts the produce requests that a client has written.
+type writes struct{ n atomic.Int64 }
+
+func (w *writes) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if key == int16(kmsg.Produce) && err == nil {
+		w.n.Add(1)
+	}
+}
+
+// reach waits until there were n.
+func (w *writes) reach(n int64) {
+	for deadline := time.Now().Add(10 * time.Second); w.n.Load() < n && time.Now().Before(deadline); {
+		runtime.Gosched()
+	}
+}
+
+// A batch whose first attempt was written is refused when it is repeated. The one
+// behind it is on its way by then, follows on what was written, and is taken; the
+// client answers it with the refusal all the same.
+func TestRefusalBeforeIsNoRefusalOfWhatFollows(t *testing.T) {
+	wrote := &writes{}
+	s := start(t, config(), kgo.WithHooks(wrote))
+	n := 0 // of produce requests; one goroutine asks
+	nth := func(want int, err *kerr.Error) kfake.Fault {
+		return kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: err, Count: -1, When: func(kmsg.Request) bool { return n == want }}
+	}
+	s.cluster.Fault(nth(2, kerr.RequestTimedOut)) // it is written
+	s.cluster.Fault(nth(5, kerr.TopicAuthorizationFailed))
+	repeated := make(chan struct{})
+	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.KeepControl()
+		switch n++; n {
+		case 2: // until the one behind it is on its way, too
+			s.cluster.SleepControl(func() { wrote.reach(3) })
+		case 5:
+			close(repeated)
+			s.cluster.SleepControl(func() { wrote.reach(6) })
+		}
+		return nil, nil, false
+	})
+	send := func(requests int64) <-chan answer {
+		answers := s.send(t.Context(), placed("order-1"))
+		wrote.reach(requests)
+		return answers
+	}
+	if a := get(t, send(1)); a.err != nil {
+		t.Fatal(a.err)
+	}
+	timedOut, refused := send(2), send(3)
+	<-repeated
+	follows := send(6)
+	if a := get(t, timedOut); a.err != nil {
+		t.Errorf("answered at the second attempt: %v", a.err)
+	}
+	wantError(t, get(t, refused), publish.Unknown, publish.ReasonBroker)
+	wantError(t, get(t, follows), publish.Unknown, publish.ReasonBroker)
+	got := 0 // the last one's answer did not wait for the broker
+	for deadline := time.Now().Add(10 * time.Second); got < 4 && time.Now().Before(deadline); {
+		got = len(s.records(t, schemas.TopicOrders))
+	}
+	if got != 4 {
+		t.Errorf("got %d records, want all 4 in the log", got)
+	}
+}
+
 func TestDisconnectedForGoodIsUnknown(t *testing.T) {
 	cfg := config()
 	cfg.Timeout = 150 * time.Millisecond
@@ -240,10 +326,9 @@ func TestHistoryUnderFaults(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	// Not TOPIC_AUTHORIZATION_FAILED: see what kafka.Doubt misses.
 	faults := []*kerr.Error{
 		kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut, kerr.NotLeaderForPartition, kerr.UnknownServerError,
-		kerr.NotEnoughReplicas,
+		kerr.TopicAuthorizationFailed, kerr.NotEnoughReplicas,
 	}
 	const senders, each = 4, 500
 	var history sync.Map // event ID to []answer

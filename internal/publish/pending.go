@@ -182,7 +182,9 @@ func (p *Publisher) admit(ctx context.Context, pd *pending, done func(Receipt, e
 // must not block.
 func (pd *pending) finished(_ *kgo.Record, err error) {
 	if pd.result = err; err != nil && pd.p.doubt != nil {
-		pd.doubted = pd.p.doubt.Count()
+		if pd.doubted = pd.p.doubt.Count(); pd.doubted != pd.doubt {
+			pd.p.doubt.Raise() // of those behind it, which fail with it
+		}
 	}
 	pd.p.push(pd, true)
 }
