@@ -19,7 +19,6 @@ import (
 	"firehose/internal/codec"
 	"firehose/internal/consume"
 	"firehose/internal/kafka"
-	"firehose/internal/store"
 )
 
 // A dead letter was sent and nothing comes back, so that the client may not give
@@ -75,14 +74,7 @@ func TestStoreRefusesBesideAnUnacknowledgedDeadLetter(t *testing.T) {
 	b.eventually("paused", func() error { return wantState(m, consume.PausedDLT) })
 	const rounds = 8 // which partition comes first is chance
 	for round := range rounds {
-		held, release := make(chan struct{}), make(chan struct{})
-		f.mu.Lock()
-		f.fault = times(1, func(ctx context.Context, s consume.Store, batch *store.Batch) (store.Result, error) {
-			close(held)
-			<-release
-			return s.Apply(ctx, batch)
-		})
-		f.mu.Unlock()
+		held, release := f.hold()
 		before := entries.Load()
 		b.produce(b.entry(fmt.Sprint("hold", round), "b", 1, 0))
 		<-held
@@ -122,14 +114,7 @@ func TestDeadLetterBehindAnEventThatIsReadAgain(t *testing.T) {
 		}
 	})
 	b.caughtUp()
-	held, release := make(chan struct{}), make(chan struct{})
-	f.mu.Lock()
-	f.fault = times(1, func(ctx context.Context, s consume.Store, batch *store.Batch) (store.Result, error) {
-		close(held)
-		<-release
-		return s.Apply(ctx, batch)
-	})
-	f.mu.Unlock()
+	held, release := f.hold()
 	b.produce(b.entry("hold", "b", 1, 0))
 	<-held
 	bad := b.entry("bad", "a", 1, 0)

@@ -39,6 +39,19 @@ func (f *faulty) Apply(ctx context.Context, b *store.Batch) (store.Result, error
 	return f.Store.Apply(ctx, b)
 }
 
+// hold has the next call wait until release is closed; held is closed once it does.
+func (f *faulty) hold() (held, release chan struct{}) {
+	held, release = make(chan struct{}), make(chan struct{})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = times(1, func(ctx context.Context, s consume.Store, b *store.Batch) (store.Result, error) {
+		close(held)
+		<-release
+		return s.Apply(ctx, b)
+	})
+	return held, release
+}
+
 // times disturbs the first n calls.
 func times(n int, do func(ctx context.Context, s consume.Store, b *store.Batch) (store.Result, error)) func(context.Context, consume.Store, *store.Batch) (store.Result, error, bool) {
 	return func(ctx context.Context, s consume.Store, b *store.Batch) (store.Result, error, bool) {

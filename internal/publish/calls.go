@@ -150,23 +150,24 @@ func (p *Publisher) callBatch(c *caller) {
 func (q *callQueue) begin(c *caller) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.getsOn(c)
+	q.startWatch()
+}
+
+// getsOn notes that c is not stuck. Called with the lock held.
+func (q *callQueue) getsOn(c *caller) {
 	if c.stuck {
 		c.stuck = false
 		q.stuck--
 	}
 	c.began.Store(q.ticks.Load())
-	q.startWatch()
 }
 
 // take gives c its next items.
 func (q *callQueue) take(c *caller) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if c.stuck {
-		c.stuck = false
-		q.stuck--
-	}
-	c.began.Store(q.ticks.Load())
+	q.getsOn(c)
 	n := min(len(q.items)-q.head, batchSize)
 	if n == 0 {
 		return false
@@ -194,10 +195,7 @@ func (q *callQueue) leave(c *caller) bool {
 	if q.head < len(q.items) {
 		return false
 	}
-	if c.stuck { // it was not run for a while; counted on, it would stand for a caller that is not there
-		c.stuck = false
-		q.stuck--
-	}
+	q.getsOn(c) // counted on as stuck, it would stand for a caller that is not there
 	delete(q.callers, c)
 	q.spare = c
 	return true

@@ -305,6 +305,9 @@ func TestDeletedTopicIsRejectedAndRecreatedOneFound(t *testing.T) {
 	}
 }
 
+// impatient clients wait for a request half as long as an event has time.
+var impatient = []kgo.Opt{kgo.ProduceRequestTimeout(500 * time.Millisecond), kgo.RequestTimeoutOverhead(500 * time.Millisecond)}
+
 // Every event is answered exactly once; what is acknowledged is at its place;
 // what is rejected is not there. An event may be there twice: the client gives up
 // a producer's sequence when it has to fail a batch of it.
@@ -315,7 +318,7 @@ func TestHistoryUnderFaults(t *testing.T) {
 	cfg := config()
 	cfg.MaxRecords = 200
 	cfg.Timeout = 2 * time.Second
-	s := start(t, cfg)
+	s := start(t, cfg, impatient...)
 	var mu sync.Mutex // the cluster asks from one goroutine, but the race detector cannot know
 	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		s.cluster.KeepControl()

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// flightList holds the events not yet answered. All have the same time to live,
-// so the oldest is the next to run out. The publisher's lock guards it.
+// flightList holds the events not yet answered, or those that the client holds all
+// the same. All have the same time to live, so the oldest is the next to run out.
+// The publisher's lock guards it.
 type flightList struct{ head, tail *pending }
 
 func (l *flightList) push(pd *pending) {
@@ -54,7 +55,7 @@ func (p *Publisher) sweep() {
 	defer p.tell(&late)
 	for {
 		select {
-		case <-p.stop:
+		case <-p.life.Done():
 			return
 		case <-timer.C:
 		}
@@ -119,6 +120,7 @@ func (p *Publisher) abandon() int {
 // held.
 func (p *Publisher) giveUp(pd *pending, reason string, err error) {
 	p.flights.remove(pd)
+	p.late.push(pd)
 	pd.answered = true
 	e := &Error{Outcome: Unknown, Reason: reason, EventID: pd.id, Err: err}
 	p.count(e)

@@ -161,7 +161,7 @@ func classify(err error, doubtful bool) (Outcome, string) {
 			return Rejected, ReasonTooLarge
 		}
 		return Rejected, ReasonRefused
-	case errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, kgo.ErrAborting):
+	case errors.Is(err, kgo.ErrClientClosed):
 		return Unknown, ReasonClosed
 	case errors.Is(err, kgo.ErrRecordTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kerr.RequestTimedOut):
 		return Unknown, ReasonTimeout

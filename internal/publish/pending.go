@@ -34,7 +34,7 @@ type pending struct {
 	// are the caller's to read once answered.
 	receipt    Receipt
 	err        error
-	next, prev *pending // in the list of flights
+	next, prev *pending // in a list of flights
 	answered   bool
 	held       bool // by the client
 	called     bool // the callback has returned
@@ -220,6 +220,7 @@ func (p *Publisher) settle(c *caller) {
 		failure := pd.outcome()
 		pd.held = false
 		if pd.answered {
+			p.late.remove(pd)
 			if failure != nil {
 				late = append(late, failure)
 			} else {

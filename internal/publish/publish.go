@@ -150,8 +150,10 @@ type Publisher struct {
 	waiters waitQueue // for room, first come first served
 	idle    []chan struct{}
 	flights flightList // not yet answered, oldest first
+	late    flightList // answered, still held by the client
 
-	stop    chan struct{} // closed by Close
+	life    context.Context // ends with Close
+	end     context.CancelFunc
 	stopped sync.WaitGroup
 }
 
@@ -170,8 +172,8 @@ func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Con
 		registry: registry,
 		byType:   map[string]*topic{},
 		start:    time.Now(),
-		stop:     make(chan struct{}),
 	}
+	p.life, p.end = context.WithCancel(context.Background())
 	p.metrics = newMetrics(p)
 	if cfg.Metrics != nil {
 		if err := p.metrics.register(cfg.Metrics); err != nil {
@@ -193,6 +195,7 @@ func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Con
 	p.calls.watch = time.AfterFunc(time.Hour, p.watchCalls)
 	p.calls.watch.Stop()
 	p.stopped.Go(p.sweep)
+	p.stopped.Go(p.unstick)
 	return p, nil
 }
 
@@ -301,7 +304,7 @@ func (p *Publisher) Close(ctx context.Context) error {
 			err = fmt.Errorf("%w; callbacks still run", err)
 		}
 	}
-	close(p.stop)
+	p.end()
 	p.stopped.Wait()
 	p.calls.stopWatch()
 	if p.cfg.Metrics != nil {

@@ -1,0 +1,34 @@
+package publish
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Events are taken from the client only where nothing that the brokers know of
+// keeps them.
+func TestHealthy(t *testing.T) {
+	well := kadm.PartitionDetail{Leader: 1, Replicas: []int32{1, 2, 3}, ISR: []int32{1, 3, 2}}
+	leaderless, lagging, failed := well, well, well
+	leaderless.Leader = -1
+	lagging.ISR = []int32{1, 2}
+	failed.Err = kerr.LeaderNotAvailable
+	for _, test := range []struct {
+		name  string
+		topic kadm.TopicDetail
+		want  bool
+	}{
+		{"well", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: well}}, true},
+		{"unknown", kadm.TopicDetail{}, false},
+		{"refused", kadm.TopicDetail{Err: kerr.TopicAuthorizationFailed, Partitions: kadm.PartitionDetails{0: well}}, false},
+		{"one without a leader", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: leaderless}}, false},
+		{"one with a replica behind", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: lagging}}, false},
+		{"one with an error", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: failed, 1: well}}, false},
+	} {
+		if got := healthy(test.topic); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}

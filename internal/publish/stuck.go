@@ -1,0 +1,97 @@
+package publish
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// unstick has the client let go of events that it will never be done with.
+//
+// A client can lose its place in a partition, and then never sends the batch that
+// all others wait for (docs/adr/0007-stuck-partitions.md). Its events were answered
+// long ago; what they keep are their places, until none is left.
+func (p *Publisher) unstick() {
+	every := p.cfg.Timeout + optDuration(p.client, kgo.ProduceRequestTimeout) + optDuration(p.client, kgo.RequestTimeoutOverhead)
+	look := time.NewTicker(every)
+	defer look.Stop()
+	var suspects map[string]string
+	for {
+		select {
+		case <-p.life.Done():
+			return
+		case <-look.C:
+		}
+		ctx, cancel := context.WithTimeout(p.life, every)
+		suspects = p.suspect(ctx, suspects)
+		cancel()
+	}
+}
+
+// suspect returns, by topic, the ID of the event that the client has held longest
+// beyond its time, of the topics on which nothing seems to keep it. One that was
+// there at the look before is stuck: a healthy partition had it for longer than its
+// time and a request's. The client then fails all that it holds, here and in other
+// partitions, with an outcome that is not known; it cannot be asked for less.
+func (p *Publisher) suspect(ctx context.Context, before map[string]string) map[string]string {
+	longest := p.longestLate()
+	if len(longest) == 0 {
+		return nil
+	}
+	topics := make([]string, 0, len(longest))
+	for topic := range longest {
+		topics = append(topics, topic)
+	}
+	details, err := kadm.NewClient(p.client).ListTopics(ctx, topics...)
+	if err != nil {
+		return nil // the brokers are away: that keeps them
+	}
+	for topic, id := range longest {
+		switch {
+		case !healthy(details[topic]):
+			delete(longest, topic)
+		case before[topic] == id:
+			p.cfg.Log.Error("the client has not sent events of a healthy topic for a long time: all that it holds are given up",
+				"topic", topic, "event_id", id, "records", p.client.BufferedProduceRecords())
+			p.client.UnsafeAbortBufferedRecords()
+			return nil
+		}
+	}
+	return longest
+}
+
+// healthy reports whether nothing keeps a topic's partitions from taking events,
+// as far as the brokers tell.
+func healthy(topic kadm.TopicDetail) bool {
+	if topic.Err != nil || len(topic.Partitions) == 0 {
+		return false
+	}
+	for _, partition := range topic.Partitions {
+		if partition.Err != nil || partition.Leader < 0 || len(partition.ISR) < len(partition.Replicas) {
+			return false
+		}
+	}
+	return true
+}
+
+// longestLate returns the ID of the event of each topic that the client has held
+// longest of those answered without it.
+func (p *Publisher) longestLate() map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	longest := map[string]string{}
+	for pd := p.late.head; pd != nil; pd = pd.next {
+		if _, known := longest[pd.topic.Topic]; !known {
+			longest[pd.topic.Topic] = pd.id
+		}
+	}
+	return longest
+}
+
+// optDuration is what the client was given, or has by default, as opt.
+func optDuration(client *kgo.Client, opt any) time.Duration {
+	d, _ := client.OptValue(opt).(time.Duration)
+	return d
+}
