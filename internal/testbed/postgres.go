@@ -22,10 +22,10 @@ const patience = time.Minute
 // Postgres returns the URL of an empty database of the test's own. It is
 // dropped after the test, whoever is still connected.
 //
-// The server is the one that FIREHOSE_TEST_POSTGRES names; else one that this
-// process starts for all of its tests, without fsync, and that ends with it: in a
-// container where FIREHOSE_INTEGRATION is set, a Docker engine answers and has
-// the image (POSTGRES_IMAGE), else from the programs of this machine.
+// The server is the one that FIREHOSE_TEST_POSTGRES names; else, where
+// FIREHOSE_INTEGRATION is set, one that this process starts for all of its tests,
+// without fsync, and that ends with it: in a container where a Docker engine answers
+// and has the image (POSTGRES_IMAGE), else from the programs of this machine.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	admin := os.Getenv("FIREHOSE_TEST_POSTGRES")
@@ -63,6 +63,9 @@ func startDatabase(settings ...string) (database, error) {
 	server, err := containerPostgres(settings)
 	if !errors.Is(err, errMissing) || inContainers() {
 		return server, err
+	}
+	if os.Getenv("FIREHOSE_INTEGRATION") == "" {
+		return nil, fmt.Errorf("FIREHOSE_INTEGRATION is not set, so none is started here: %w", errMissing)
 	}
 	return startPostgres(settings...)
 }

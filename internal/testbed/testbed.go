@@ -19,8 +19,7 @@
 //	FIREHOSE_TEST_REGISTRY_TO_BREAK  folder of that registry, made by deploy/kafka/local/registry:
 //	                                 tests stop it
 //	FIREHOSE_INTEGRATION             anything: start the local parts where none are named, and
-//	                                 fetch what other people's clients need; else only
-//	                                 PostgreSQL is started, which takes a second
+//	                                 fetch what other people's clients need
 //	FIREHOSE_CONTAINERS              anything: parts in containers, whatever else is named; a
 //	                                 test that cannot have them is skipped for want of docker
 //

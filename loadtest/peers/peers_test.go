@@ -56,7 +56,8 @@ func build(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range names {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/", "firehose/cmd/"+name)
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", dir+"/", "firehose/cmd/"+name)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does it, which may have compiled it
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("go build %s: %v\n%s", name, err, out)
 		}

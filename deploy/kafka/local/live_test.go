@@ -79,8 +79,9 @@ func (l *live) build() string {
 		return bin
 	}
 	for _, name := range []string{"producer", "replicator", "inventory", "billing"} {
-		out, err := exec.CommandContext(l.t.Context(), "go", "build", "-o", filepath.Join(bin, name), "firehose/cmd/"+name).CombinedOutput()
-		if err != nil {
+		build := exec.CommandContext(l.t.Context(), "go", "build", "-trimpath", "-o", filepath.Join(bin, name), "firehose/cmd/"+name)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does it, which may have compiled it
+		if out, err := build.CombinedOutput(); err != nil {
 			l.t.Fatalf("building %s: %v\n%s", name, err, out)
 		}
 	}

@@ -96,12 +96,10 @@ func with(old, new string) string {
 	return strings.Replace(good, old, new, 1)
 }
 
-func gzipped(text []byte, times int) []byte {
+func gzipped(text []byte) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	for range times {
-		_, _ = w.Write(text) // into memory
-	}
+	_, _ = w.Write(text) // into memory
 	_ = w.Close()
 	return b.Bytes()
 }
@@ -110,6 +108,7 @@ func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	dev := startDev(t)
 	const orders, batch = "/v1/events/shop.order.placed", "/v1/events:batch"
+	bomb := bytes.Repeat(gzipped(make([]byte, 16<<20)), 16) // gzip files one after the other are one
 	event := func(data string) request {
 		return request{http.MethodPost, orders, []string{"Content-Type", isJSON}, strings.NewReader(data)}
 	}
@@ -143,9 +142,9 @@ func TestBadRequests(t *testing.T) {
 		{"too deep", event(with(`"USD"`, strings.Repeat("[", 100_000))), problem{"/problems/malformed", 400, "currency", 0}},
 		{"over the size limit", event(with(secret, strings.Repeat(secret, 40_000))), problem{"/problems/too-large", 413, "", 0}},
 		{"a gzip bomb", request{http.MethodPost, orders, []string{"Content-Type", isJSON, "Content-Encoding", "gzip"},
-			bytes.NewReader(gzipped(make([]byte, 1<<20), 256))}, problem{"/problems/too-large", 413, "", 0}},
+			bytes.NewReader(bomb)}, problem{"/problems/too-large", 413, "", 0}},
 		{"a gzip bomb as a batch", request{http.MethodPost, batch, []string{"Content-Type", "application/x-ndjson", "Content-Encoding", "gzip"},
-			bytes.NewReader(gzipped(make([]byte, 1<<20), 256))}, problem{"/problems/too-large", 413, "", 0}},
+			bytes.NewReader(bomb)}, problem{"/problems/too-large", 413, "", 0}},
 		{"gzip that is none", request{http.MethodPost, orders, []string{"Content-Type", isJSON, "Content-Encoding", "gzip"},
 			strings.NewReader(order("o-bad", 1))}, problem{"/problems/malformed", 400, "", 0}},
 		{"wrong method", request{http.MethodGet, orders, nil, nil}, problem{"/problems/method-not-allowed", 405, "", 0}},
