@@ -63,6 +63,10 @@ configure() (
 		share.coordinator.state.topic.replication.factor=$copies
 		share.coordinator.state.topic.min.isr=$insync
 
+		# The log cleaner takes this in one piece as the broker starts; the default is
+		# half of a heap of 256m. A pass holds 1.2 million keys.
+		log.cleaner.dedupe.buffer.size=33554432
+
 		# Nobody waits for more members on a laptop.
 		group.initial.rebalance.delay.ms=0
 	PROPERTIES

@@ -248,7 +248,9 @@ func (s secured) password(user string) string {
 // Users of a secured cluster may do what their manifests say, and what was
 // written and allowed is there after a kill.
 func TestSecuredKafka(t *testing.T) {
-	l := startLive(t, "kafka", []string{"java", "mvn", "openssl"}, "BROKERS=1", "SECURE=1", "KAFKA_CONTROLLER_PORT="+freePort(t))
+	l := startLive(t, "kafka", []string{"java", "mvn", "openssl"}, "BROKERS=1", "SECURE=1", "KAFKA_CONTROLLER_PORT="+freePort(t),
+		// The default has this to spare, with the collector that has least.
+		"KAFKA_HEAP=208m", "KAFKA_JVM_PERFORMANCE_OPTS=-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
 	pem, err := os.ReadFile(filepath.Join(l.dir, "ca.pem"))
 	if err != nil {
 		t.Fatal(err)
