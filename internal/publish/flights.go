@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,14 +49,14 @@ const tellEvery = time.Second
 
 // sweep answers Unknown what is not answered in time. The client cannot be asked
 // to: it does not give up an idempotent record in flight.
-func (p *Publisher) sweep() {
+func (p *Publisher) sweep(life context.Context) {
 	timer := time.NewTimer(p.cfg.Timeout)
 	defer timer.Stop()
 	late := overdue{counts: map[string]int{}}
 	defer p.tell(&late)
 	for {
 		select {
-		case <-p.life.Done():
+		case <-life.Done():
 			return
 		case <-timer.C:
 		}

@@ -152,8 +152,7 @@ type Publisher struct {
 	flights flightList // not yet answered, oldest first
 	late    flightList // answered, still held by the client
 
-	life    context.Context // ends with Close
-	end     context.CancelFunc
+	end     context.CancelFunc // called by Close
 	stopped sync.WaitGroup
 }
 
@@ -173,7 +172,6 @@ func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Con
 		byType:   map[string]*topic{},
 		start:    time.Now(),
 	}
-	p.life, p.end = context.WithCancel(context.Background())
 	p.metrics = newMetrics(p)
 	if cfg.Metrics != nil {
 		if err := p.metrics.register(cfg.Metrics); err != nil {
@@ -194,8 +192,10 @@ func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Con
 	p.calls.callers = map[*caller]struct{}{}
 	p.calls.watch = time.AfterFunc(time.Hour, p.watchCalls)
 	p.calls.watch.Stop()
-	p.stopped.Go(p.sweep)
-	p.stopped.Go(p.unstick)
+	var life context.Context
+	life, p.end = context.WithCancel(context.Background())
+	p.stopped.Go(func() { p.sweep(life) })
+	p.stopped.Go(func() { p.unstick(life) })
 	return p, nil
 }
 

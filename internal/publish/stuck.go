@@ -13,18 +13,18 @@ import (
 // A client can lose its place in a partition, and then never sends the batch that
 // all others wait for (docs/adr/0007-stuck-partitions.md). Its events were answered
 // long ago; what they keep are their places, until none is left.
-func (p *Publisher) unstick() {
+func (p *Publisher) unstick(life context.Context) {
 	every := p.cfg.Timeout + optDuration(p.client, kgo.ProduceRequestTimeout) + optDuration(p.client, kgo.RequestTimeoutOverhead)
 	look := time.NewTicker(every)
 	defer look.Stop()
 	var suspects map[string]string
 	for {
 		select {
-		case <-p.life.Done():
+		case <-life.Done():
 			return
 		case <-look.C:
 		}
-		ctx, cancel := context.WithTimeout(p.life, every)
+		ctx, cancel := context.WithTimeout(life, every)
 		suspects = p.suspect(ctx, suspects)
 		cancel()
 	}
