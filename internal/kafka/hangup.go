@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -37,17 +38,23 @@ const (
 )
 
 // patiently asks again as long as the answer is that somebody hangs up. One that
-// still does when the patience ends refuses: the error is then an ErrDenied.
+// still does when the patience ends refuses: the error is then an ErrDenied. One
+// that did and then does not answer in time may be busy: it is asked once more.
 func patiently(ctx context.Context, patience time.Duration, ask func() error) error {
 	until := time.Now().Add(patience)
+	hungUp, askedMore := false, false
 	for {
 		err := Explain(ask())
 		h := asHangUp(err)
 		switch {
+		case h == nil && hungUp && !askedMore && isTimeout(err):
+			askedMore = true
 		case h == nil:
 			return err
 		case time.Until(until) < hangUpPause:
 			return fmt.Errorf("%w: %w", ErrDenied, h)
+		default:
+			hungUp = true
 		}
 		select {
 		case <-ctx.Done():
@@ -55,4 +62,10 @@ func patiently(ctx context.Context, patience time.Duration, ask func() error) er
 		case <-time.After(hangUpPause):
 		}
 	}
+}
+
+// isTimeout reports whether there was no answer in time.
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &e) && e.Timeout()
 }

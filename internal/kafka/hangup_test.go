@@ -16,8 +16,9 @@ import (
 )
 
 // proxy listens in front of a broker and ends the first connections at once, as a
-// proxy does whose broker is just starting.
-func proxy(t *testing.T, broker string, ended int64) (addr string, connections *atomic.Int64) {
+// proxy does whose broker is just starting. The silent one of them it does not
+// answer.
+func proxy(t *testing.T, broker string, ended, silent int64) (addr string, connections *atomic.Int64) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,7 +33,11 @@ func proxy(t *testing.T, broker string, ended int64) (addr string, connections *
 			if err != nil {
 				return
 			}
-			if connections.Add(1) <= ended {
+			switch n := connections.Add(1); {
+			case n == silent:
+				t.Cleanup(func() { conn.Close() })
+				continue
+			case n <= ended:
 				_, _ = conn.Read(make([]byte, 4096)) // all of it: what is left unread makes a reset of the end
 				conn.Close()
 				continue
@@ -68,18 +73,19 @@ func TestHangingUpIsARefusalInTheEnd(t *testing.T) {
 		{"TLS", []kfake.Opt{kfake.TLS(good)}, kafka.Config{TLS: kafka.TLS{CAFile: ca.file}}, "may not speak TLS on this port"},
 	} {
 		for _, tt := range []struct {
-			name   string
-			ended  int64
-			denied bool
+			name          string
+			ended, silent int64
+			denied        bool
 		}{
-			{"for a moment", 3, false},
-			{"for good", 1 << 60, true},
+			{"for a moment", 3, 0, false},
+			{"for good", 1 << 60, 0, true},
+			{"for good, too busy to do so once", 1 << 60, 2, true},
 		} {
 			t.Run(side.name+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
-				addr, connections := proxy(t, startFake(t, side.broker...), tt.ended)
+				addr, connections := proxy(t, startFake(t, side.broker...), tt.ended, tt.silent)
 				cfg := side.cfg
-				cfg.Brokers = []string{addr}
+				cfg.Brokers, cfg.RequestTimeout = []string{addr}, time.Second
 				client, err := kafka.NewClient(cfg)
 				if err != nil {
 					t.Fatal(err)
@@ -106,7 +112,7 @@ func TestHangingUpIsARefusalInTheEnd(t *testing.T) {
 
 // So it is for a member of a group, whatever its group.
 func TestHangingUpForAMomentLetsAMemberIn(t *testing.T) {
-	addr, _ := proxy(t, startFake(t), 3)
+	addr, _ := proxy(t, startFake(t), 3, 0)
 	cfg := kafka.Config{Brokers: []string{addr}}
 	client, err := kafka.NewClient(cfg)
 	if err != nil {
