@@ -91,13 +91,7 @@ func TestWaitForRoomEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := s.stick(t)
-	var held []<-chan answer
-	for i := range cfg.MaxRecords {
-		held = append(held, s.send(t.Context(), placed(fmt.Sprintf("order-%d", i))))
-	}
-	for _, a := range held {
-		wantError(t, get(t, a), publish.Unknown, publish.ReasonTimeout)
-	}
+	s.runOut(t, cfg.MaxRecords)
 	const waiting = 5
 	answers := make(chan answer, waiting)
 	for range waiting {

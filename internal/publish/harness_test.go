@@ -3,6 +3,7 @@ package publish_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -105,6 +106,18 @@ func (s *system) send(ctx context.Context, e *publish.Event) <-chan answer {
 	answers := make(chan answer, 2)
 	s.Publish(ctx, e, func(r publish.Receipt, err error) { answers <- answer{r, err} })
 	return answers
+}
+
+// runOut publishes n events and waits until all have run out of their time.
+func (s *system) runOut(t *testing.T, n int) {
+	t.Helper()
+	var sent []<-chan answer
+	for i := range n {
+		sent = append(sent, s.send(t.Context(), placed(fmt.Sprintf("order-%d", i))))
+	}
+	for _, a := range sent {
+		wantError(t, get(t, a), publish.Unknown, publish.ReasonTimeout)
+	}
 }
 
 // get waits for an answer.

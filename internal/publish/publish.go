@@ -31,7 +31,7 @@
 //
 // An event answered Unknown is still with the Kafka client, which cannot take
 // back what may be on its way; it holds its place until the client is done with
-// it. What becomes of it is counted, no more.
+// it, or is made to give it up. What becomes of it is counted, no more.
 //
 // Metrics lists what is exported.
 package publish

@@ -2,6 +2,8 @@ package publish
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -40,11 +42,7 @@ func (p *Publisher) suspect(ctx context.Context, before map[string]string) map[s
 	if len(longest) == 0 {
 		return nil
 	}
-	topics := make([]string, 0, len(longest))
-	for topic := range longest {
-		topics = append(topics, topic)
-	}
-	details, err := kadm.NewClient(p.client).ListTopics(ctx, topics...)
+	details, err := kadm.NewClient(p.client).ListTopics(ctx, slices.Collect(maps.Keys(longest))...)
 	if err != nil {
 		return nil // the brokers are away: that keeps them
 	}

@@ -2,7 +2,6 @@ package publish_test
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"firehose/internal/publish"
 )
 
 // Events that the client holds although nothing keeps them lose their places, and
@@ -29,13 +26,7 @@ func TestStuckEventsLoseTheirPlaces(t *testing.T) {
 		t.Fatal(a.err)
 	}
 	release := s.stick(t)
-	var stuck []<-chan answer
-	for i := range cfg.MaxRecords {
-		stuck = append(stuck, s.send(t.Context(), placed(fmt.Sprintf("order-%d", i))))
-	}
-	for _, a := range stuck {
-		wantError(t, get(t, a), publish.Unknown, publish.ReasonTimeout)
-	}
+	s.runOut(t, cfg.MaxRecords)
 	deadline := time.Now().Add(10 * time.Second)
 	for counter(t, registry, "firehose_producer_late_total") < float64(cfg.MaxRecords) {
 		if time.Now().After(deadline) {
