@@ -165,14 +165,21 @@ func eachOrder(topic string, n int, yield func(*order) error) error {
 	return nil
 }
 
+// encoding is how a topic's records are made.
+type encoding struct {
+	encoder *codec.Encoder
+	schema  string // its address, which our publisher puts into a header
+}
+
 // recordOf is an event as the publisher writes it.
-func recordOf(topic string, encoder *codec.Encoder, o *order, number int) (*kgo.Record, error) {
-	value, err := encoder.AppendEncode(nil, o)
+func recordOf(topic string, as encoding, o *order, number int) (*kgo.Record, error) {
+	value, err := as.encoder.AppendEncode(nil, o)
 	if err != nil {
 		return nil, err
 	}
 	e := event.Envelope{
-		ID: eventID(number), Source: "/service/peers", Type: eventType(topic), Time: o.UpdatedAt, Subject: o.OrderID, Sequence: o.Version, HasSequence: true,
+		ID: eventID(number), Source: "/service/peers", Type: eventType(topic), Time: o.UpdatedAt, Subject: o.OrderID, DataSchema: as.schema,
+		Sequence: o.Version, HasSequence: true,
 	}
 	return &kgo.Record{Topic: topic, Key: []byte(o.OrderID), Value: value, Headers: event.AppendHeaders[kgo.RecordHeader](nil, &e)}, nil
 }
@@ -206,7 +213,7 @@ func fill(ctx context.Context, brokers []string, registry string, topic string, 
 		return nil, err
 	}
 	defer client.Close()
-	encoder, err := prepare(ctx, client, registry, topic, 1)
+	as, err := prepare(ctx, client, registry, topic, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +233,7 @@ func fill(ctx context.Context, brokers []string, registry string, topic string, 
 	}
 	if topic == facts {
 		err = eachMovement(n, func(m *movement) error {
-			r, err := factOf(encoder, m, number)
+			r, err := factOf(as, m, number)
 			if err == nil {
 				send(r, 0)
 			}
@@ -234,7 +241,7 @@ func fill(ctx context.Context, brokers []string, registry string, topic string, 
 		})
 	} else {
 		err = eachOrder(topic, n, func(o *order) error {
-			r, err := recordOf(topic, encoder, o, number)
+			r, err := recordOf(topic, as, o, number)
 			if err == nil {
 				send(r, o.Version)
 			}
@@ -258,33 +265,33 @@ func eachMovement(n int, yield func(*movement) error) error {
 	return nil
 }
 
-func factOf(encoder *codec.Encoder, m *movement, number int) (*kgo.Record, error) {
-	value, err := encoder.AppendEncode(nil, m)
+func factOf(as encoding, m *movement, number int) (*kgo.Record, error) {
+	value, err := as.encoder.AppendEncode(nil, m)
 	if err != nil {
 		return nil, err
 	}
-	e := event.Envelope{ID: eventID(number), Source: "/service/peers", Type: eventType(facts), Time: began, Subject: m.SKU}
+	e := event.Envelope{ID: eventID(number), Source: "/service/peers", Type: eventType(facts), Time: began, Subject: m.SKU, DataSchema: as.schema}
 	return &kgo.Record{Topic: facts, Key: []byte(m.SKU), Value: value, Headers: event.AppendHeaders[kgo.RecordHeader](nil, &e)}, nil
 }
 
 // prepare makes the topic anew and the schema known.
-func prepare(ctx context.Context, client *kgo.Client, registry, topic string, replication int16) (*codec.Encoder, error) {
+func prepare(ctx context.Context, client *kgo.Client, registry, topic string, replication int16) (encoding, error) {
 	set, err := contracts()
 	if err != nil {
-		return nil, err
+		return encoding{}, err
 	}
 	t, _ := set.Topic(topic)
 	if err := recreate(ctx, client, kafka.EventTopic(t.Contract, replication)); err != nil {
-		return nil, err
+		return encoding{}, err
 	}
 	reg, err := codec.NewRegistry(codec.RegistryConfig{URLs: []string{registry}})
 	if err != nil {
-		return nil, err
+		return encoding{}, err
 	}
 	defer reg.Close()
 	ids, err := reg.Register(ctx, t)
 	if err != nil {
-		return nil, err
+		return encoding{}, err
 	}
-	return codec.NewEncoder(t.Latest(), ids[0]), nil
+	return encoding{codec.NewEncoder(t.Latest(), ids[0]), reg.Address(ids[0])}, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -20,12 +21,14 @@ const perfTimes = 3
 
 // perfTest is Kafka's own producer benchmark. It sends values only, so its values
 // are as large as our records are with key and headers.
-func (b *bench) perfTest(brokers []string, compression string) (*exec.Cmd, error) {
+func (b *bench) perfTest(ctx context.Context, brokers []string, compression string) (*exec.Cmd, error) {
 	payloads := filepath.Join(b.dir, "payloads.txt")
-	if _, err := os.Stat(payloads); err != nil {
-		if err := writePayloads(payloads); err != nil {
-			return nil, err
-		}
+	as, err := (&side{registry: b.registry}).encoding(ctx, published)
+	if err != nil {
+		return nil, err
+	}
+	if err := writePayloads(payloads, as); err != nil {
+		return nil, err
 	}
 	return b.java("512m", "org.apache.kafka.tools.ProducerPerformance", "--topic", published, "--num-records", fmt.Sprint(b.events*perfTimes),
 		"--payload-file", payloads, "--throughput", "-1", "--reporting-interval", "500",
@@ -33,15 +36,11 @@ func (b *bench) perfTest(brokers []string, compression string) (*exec.Cmd, error
 }
 
 // writePayloads writes our records as text of the same size and content.
-func writePayloads(path string) error {
-	encoder, err := anyEncoder()
-	if err != nil {
-		return err
-	}
+func writePayloads(path string, as encoding) error {
 	var text strings.Builder
 	for i := range distinct {
 		o := orderEvent(i, 1)
-		r, err := recordOf(published, encoder, &o, i)
+		r, err := recordOf(published, as, &o, i)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"firehose/internal/codec"
 	"firehose/internal/kafka"
 	"firehose/internal/kafka/embedded"
 	"firehose/internal/service"
@@ -265,16 +264,6 @@ func (b *bench) version(ctx context.Context) (version string, err error) {
 	err = conn.QueryRow(ctx, "SHOW server_version").Scan(&version)
 	version, _, _ = strings.Cut(version, " ")
 	return version, errors.Join(err, conn.Close(ctx))
-}
-
-// anyEncoder is for bytes that nobody decodes.
-func anyEncoder() (*codec.Encoder, error) {
-	set, err := contracts()
-	if err != nil {
-		return nil, err
-	}
-	t, _ := set.Topic(published)
-	return codec.NewEncoder(t.Latest(), 1), nil
 }
 
 // machine says where it was measured.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -10,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
+	"firehose/internal/event"
+	"firehose/internal/kafka"
 	"firehose/internal/kafka/embedded"
 	"firehose/internal/testbed"
 )
@@ -33,6 +37,63 @@ func TestRows(t *testing.T) {
 	}
 	t.Cleanup(func() { broker.Close() })
 	run(t, &bench{one: []string{broker.Addr()}, programs: build(t, "producer")}, "publish-1-none", "sqlite-spread", "facts-sqlite", "http")
+}
+
+// Raw franz-go sends what ours does, of the same size; only the IDs differ.
+func TestRawSendsTheSame(t *testing.T) {
+	t.Parallel()
+	broker, err := embedded.StartBroker(embedded.BrokerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	registry, err := embedded.StartRegistry(embedded.RegistryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { registry.Close() })
+	s := &side{brokers: []string{broker.Addr()}, registry: registry.URL(), compression: "none", events: 10, senders: 1}
+	client, err := kafka.NewClient(kafka.Config{Brokers: s.brokers}, kgo.ConsumeTopics(published))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if _, err := prepare(t.Context(), client, s.registry, published, 1); err != nil {
+		t.Fatal(err)
+	}
+	sent := map[string][]string{}
+	for _, send := range []func(context.Context, *side) error{publishOurs, publishRaw} {
+		if err := send(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < 11; { // the warm-up is one
+			fetches := client.PollFetches(t.Context())
+			if err := fetches.Err(); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range fetches.Records() {
+				n++
+				record := fmt.Sprintf("%s %x", r.Key, r.Value)
+				for _, h := range r.Headers {
+					if h.Key == event.HeaderID {
+						h.Value = make([]byte, len(h.Value))
+					}
+					record += fmt.Sprintf(" %s=%s", h.Key, h.Value)
+				}
+				sent[string(r.Key)] = append(sent[string(r.Key)], record)
+			}
+		}
+	}
+	for key, records := range sent {
+		for _, record := range records {
+			if record != records[0] {
+				t.Errorf("key %s: %q, want %q", key, record, records[0])
+			}
+		}
+	}
+	if len(sent) != 10 {
+		t.Errorf("%d keys, want 10", len(sent))
+	}
 }
 
 func TestRowsInPostgres(t *testing.T) {

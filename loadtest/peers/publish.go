@@ -13,8 +13,9 @@ import (
 	"firehose/internal/kafka"
 )
 
-// distinct is how many different events are sent over and over, on either side.
-const distinct = 2000
+// distinct is how many different events are sent over and over, on either side:
+// more than are on their way at once, so that they come from memory, as events do.
+const distinct = 20_000
 
 // publishOurs sends n events through the public door: stamped, checked, encoded,
 // produced, acknowledged, called back.
@@ -64,14 +65,14 @@ func publishRaw(ctx context.Context, s *side) error {
 		return err
 	}
 	defer client.Close()
-	encoder, err := s.encoder(ctx, published)
+	as, err := s.encoding(ctx, published)
 	if err != nil {
 		return err
 	}
 	records := make([]kgo.Record, distinct)
 	for i := range records {
 		o := orderEvent(i, 1)
-		r, err := recordOf(published, encoder, &o, i)
+		r, err := recordOf(published, as, &o, i)
 		if err != nil {
 			return err
 		}

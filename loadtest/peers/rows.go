@@ -97,7 +97,7 @@ func publishRow(brokers int, compression string, least float64) row {
 			if err := b.prepare(ctx, at(b), published, int16(brokers)); err != nil {
 				return measured{}, err
 			}
-			cmd, err := b.perfTest(at(b), compression)
+			cmd, err := b.perfTest(ctx, at(b), compression)
 			if err != nil {
 				return measured{}, err
 			}

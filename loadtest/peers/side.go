@@ -114,21 +114,21 @@ func (s *side) ends(ctx context.Context) (map[int32]int64, error) {
 	return ends, nil
 }
 
-// encoder is of a topic whose schema is registered.
-func (s *side) encoder(ctx context.Context, topic string) (*codec.Encoder, error) {
+// encoding is of a topic whose schema is registered.
+func (s *side) encoding(ctx context.Context, topic string) (encoding, error) {
 	set, err := contracts()
 	if err != nil {
-		return nil, err
+		return encoding{}, err
 	}
 	reg, err := codec.NewRegistry(codec.RegistryConfig{URLs: []string{s.registry}})
 	if err != nil {
-		return nil, err
+		return encoding{}, err
 	}
 	defer reg.Close()
 	t, _ := set.Topic(topic)
 	id, err := reg.Lookup(ctx, t.Latest())
 	if err != nil {
-		return nil, err
+		return encoding{}, err
 	}
-	return codec.NewEncoder(t.Latest(), id), nil
+	return encoding{codec.NewEncoder(t.Latest(), id), reg.Address(id)}, nil
 }

@@ -185,7 +185,7 @@ func (b *bench) change(ctx context.Context, topic string, n, changes int) error 
 	}
 	defer client.Close()
 	s := side{registry: b.registry}
-	encoder, err := s.encoder(ctx, topic)
+	as, err := s.encoding(ctx, topic)
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (b *bench) change(ctx context.Context, topic string, n, changes int) error 
 			return err
 		}
 		o := orderEvent(i, 2)
-		r, err := recordOf(topic, encoder, &o, n+i)
+		r, err := recordOf(topic, as, &o, n+i)
 		if err != nil {
 			return err
 		}
