@@ -2,10 +2,33 @@ package publish
 
 import (
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"firehose/schemas"
 )
+
+// An event that is published again, with its ID, is not one that the client has held
+// since the look before.
+func TestRepetitionIsAnotherSuspect(t *testing.T) {
+	p := &Publisher{}
+	of := &topic{Contract: schemas.Contract{Topic: "shop.orders"}}
+	look := func(taken time.Duration) suspect {
+		pd := &pending{id: "order-1-placed", topic: of, taken: taken}
+		p.late.push(pd)
+		defer p.late.remove(pd)
+		return p.longestLate()[of.Topic]
+	}
+	first := look(time.Second)
+	if first != look(time.Second) {
+		t.Error("the same event is another one at the next look")
+	}
+	if first == look(time.Minute) {
+		t.Error("its repetition seems to be the first one, held all the time")
+	}
+}
 
 // Events are taken from the client only where nothing that the brokers know of
 // keeps them.

@@ -19,7 +19,7 @@ func (p *Publisher) unstick(life context.Context) {
 	every := p.cfg.Timeout + optDuration(p.client, kgo.ProduceRequestTimeout) + optDuration(p.client, kgo.RequestTimeoutOverhead)
 	look := time.NewTicker(every)
 	defer look.Stop()
-	var suspects map[string]string
+	var suspects map[string]suspect
 	for {
 		select {
 		case <-life.Done():
@@ -32,12 +32,19 @@ func (p *Publisher) unstick(life context.Context) {
 	}
 }
 
-// suspect returns, by topic, the ID of the event that the client has held longest
-// beyond its time, of the topics on which nothing seems to keep it. One that was
-// there at the look before is stuck: a healthy partition had it for longer than its
-// time and a request's. The client then fails all that it holds, here and in other
-// partitions, with an outcome that is not known; it cannot be asked for less.
-func (p *Publisher) suspect(ctx context.Context, before map[string]string) map[string]string {
+// suspect is an event that the client holds beyond its time. Its ID alone would not
+// tell it from the same event published once more.
+type suspect struct {
+	id    string
+	taken time.Duration // since Publisher.start
+}
+
+// suspect returns, by topic, the event that the client has held longest beyond its
+// time, of the topics on which nothing seems to keep it. One that was there at the
+// look before is stuck: a healthy partition had it for longer than its time and a
+// request's. The client then fails all that it holds, here and in other partitions,
+// with an outcome that is not known; it cannot be asked for less.
+func (p *Publisher) suspect(ctx context.Context, before map[string]suspect) map[string]suspect {
 	longest := p.longestLate()
 	if len(longest) == 0 {
 		return nil
@@ -46,13 +53,13 @@ func (p *Publisher) suspect(ctx context.Context, before map[string]string) map[s
 	if err != nil {
 		return nil // the brokers are away: that keeps them
 	}
-	for topic, id := range longest {
+	for topic, held := range longest {
 		switch {
 		case !healthy(details[topic]):
 			delete(longest, topic)
-		case before[topic] == id:
+		case before[topic] == held:
 			p.cfg.Log.Error("the client has not sent events of a healthy topic for a long time: all that it holds are given up",
-				"topic", topic, "event_id", id, "records", p.client.BufferedProduceRecords())
+				"topic", topic, "event_id", held.id, "records", p.client.BufferedProduceRecords())
 			p.client.UnsafeAbortBufferedRecords()
 			return nil
 		}
@@ -74,15 +81,15 @@ func healthy(topic kadm.TopicDetail) bool {
 	return true
 }
 
-// longestLate returns the ID of the event of each topic that the client has held
-// longest of those answered without it.
-func (p *Publisher) longestLate() map[string]string {
+// longestLate returns the event of each topic that the client has held longest of
+// those answered without it.
+func (p *Publisher) longestLate() map[string]suspect {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	longest := map[string]string{}
+	longest := map[string]suspect{}
 	for pd := p.late.head; pd != nil; pd = pd.next {
 		if _, known := longest[pd.topic.Topic]; !known {
-			longest[pd.topic.Topic] = pd.id
+			longest[pd.topic.Topic] = suspect{pd.id, pd.taken}
 		}
 	}
 	return longest
