@@ -68,6 +68,7 @@ type bank struct {
 	set      *schemas.Set
 	client   *kgo.Client // of the test itself
 	path     string
+	schemas  string // folder of the registry
 	store    *sqlite.Store
 	logs     *logBuffer
 	ids      map[string]int
@@ -76,13 +77,13 @@ type bank struct {
 
 func newBank(t *testing.T) *bank {
 	t.Helper()
-	b := &bank{t: t, path: filepath.Join(t.TempDir(), "bank.db"), logs: &logBuffer{}, ids: map[string]int{}}
+	b := &bank{t: t, path: filepath.Join(t.TempDir(), "bank.db"), schemas: t.TempDir(), logs: &logBuffer{}, ids: map[string]int{}}
 	var err error
 	if b.broker, err = embedded.StartBroker(embedded.BrokerConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.broker.Close() })
-	if b.registry, err = embedded.StartRegistry(embedded.RegistryConfig{}); err != nil {
+	if b.registry, err = embedded.StartRegistry(embedded.RegistryConfig{Dir: b.schemas}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.registry.Close() })

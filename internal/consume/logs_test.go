@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -122,15 +123,10 @@ func TestRegistryAway(t *testing.T) {
 		t.Fatal(err) // a new one: the other knows the schemas by heart
 	}
 	t.Cleanup(b.codec.Close)
-	m := b.start(b.store)
+	m := b.start(b.store, func(c *consume.Config) { c.SchemaPatience = time.Nanosecond }) // unknown it must never be
 	b.eventually("paused", func() error { return wantState(m, consume.PausedRegistry) })
-	if b.registry, err = embedded.StartRegistry(embedded.RegistryConfig{Addr: addr}); err != nil {
+	if b.registry, err = embedded.StartRegistry(embedded.RegistryConfig{Addr: addr, Dir: b.schemas}); err != nil {
 		t.Fatal(err)
-	}
-	for _, topic := range b.set.Topics() {
-		if _, err := b.codec.Register(t.Context(), topic); err != nil {
-			t.Fatal(err)
-		}
 	}
 	b.caughtUp()
 	b.wantQuery(1, "SELECT sum(entries) FROM sums")
