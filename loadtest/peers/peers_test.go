@@ -230,7 +230,7 @@ func TestGoals(t *testing.T) {
 // The inputs are what the page says: five versions of each order, in order; close
 // together or all of one version before the next.
 func TestInputs(t *testing.T) {
-	const n = 200_000 + 5*window
+	const n = versions * window * 3 / 2 // a window, and a part of one
 	for _, topic := range []string{clustered, spread} {
 		at, first, farthest := map[string]int64{}, map[string]int{}, 0
 		i := 0
