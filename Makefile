@@ -59,18 +59,16 @@ run: build ## the whole system in one process, fed with real purchases, then sim
 build: ## static binaries into bin/
 	@.ci/build
 
-# Packages wait about as often as they work: one more at a time than processors. What
-# only a debugger wants is left out of the programs, which links them in two thirds of
-# the time.
+# Packages wait about as often as they work: one more at a time than processors.
 .PHONY: test
 test: ## all unit tests, with the race detector where a C compiler is there (make check vets)
 	@cc="$$(go env CC)"; \
 	if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$${cc%% *}" >/dev/null; then \
 		echo "tests: with the race detector (C compiler: $${cc%% *})"; \
-		go test -race -vet=off -ldflags='-s -w' -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -timeout 5m $(TESTFLAGS) ./...; \
+		go test -race -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -timeout 5m $(TESTFLAGS) ./...; \
 	else \
 		echo "tests: WITHOUT the race detector: it needs a C compiler and there is none"; \
-		CGO_ENABLED=0 go test -vet=off -ldflags='-s -w' -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -timeout 5m $(TESTFLAGS) ./...; \
+		CGO_ENABLED=0 go test -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -timeout 5m $(TESTFLAGS) ./...; \
 	fi
 
 .PHONY: test-full
