@@ -105,11 +105,23 @@ func TestRunIntoPostgres(t *testing.T) {
 	}
 }
 
-// The search as its user sees it, up to a rate that any machine holds.
+// The search as its user sees it, up to a rate that a machine holds unless it is
+// busy with something else.
 func TestFindMaxTellsWhatItTried(t *testing.T) {
-	_, r := runCLI(t, "--embedded", "--find-max", "--rate", "50", "--max-rate", "100", "--step", "1s", "--confirm", "1s", "--warm-up", "200ms", "--keys", "200")
-	if len(r.Search) < 3 || r.Search[0].Rate != 50 || !r.Correct.Held() {
-		t.Errorf("got %+v, want 50, 100 and the confirmation", r.Search)
+	code, r := runCLI(t, "--embedded", "--find-max", "--rate", "50", "--max-rate", "100", "--step", "1s", "--confirm", "1s", "--warm-up", "200ms", "--keys", "200")
+	if len(r.Search) < 2 || r.Search[0].Rate != 50 || !r.Correct.Held() {
+		t.Fatalf("got %+v, want 50 and what follows", r.Search)
+	}
+	for _, a := range r.Search {
+		if a.Held == (a.Why != "") {
+			t.Errorf("%+v: want it held, or a reason", a)
+		}
+	}
+	if last := r.Search[len(r.Search)-1]; (code == 0) != (last.Held && last.Confirmation) {
+		t.Errorf("exit code %d after %+v", code, last)
+	}
+	if second := r.Search[1].Rate; r.Search[0].Held && second != 100 || !r.Search[0].Held && second != 25 {
+		t.Errorf("second rate: got %v, want 100 when 50 is held, and 25 when it is not", second)
 	}
 }
 

@@ -26,6 +26,9 @@ type Search struct {
 	Within  float64       // how near to the limit, as a part of it; default 0.05
 }
 
+// leastDue is how many events make an attempt: fewer have no percentiles.
+const leastDue = 10
+
 // Attempt is one rate that was tried.
 type Attempt struct {
 	Rate         float64 `json:"rate"`
@@ -166,8 +169,8 @@ func (h *hunt) whole(ctx context.Context) (*Result, error) {
 		default:
 			high = rate
 		}
-		if high < s.First/1024 {
-			return h.end(false), nil // not even a thousandth of what was hoped for
+		if low == 0 && (high < s.First/1024 || high/2*s.Step.Seconds() < leastDue) {
+			return h.end(false), nil // not even a thousandth of what was hoped for, or too little to tell
 		}
 	}
 	for rate := low; ; rate *= 1 - s.Within {

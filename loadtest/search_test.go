@@ -56,6 +56,22 @@ func TestSearchFindsTheMaximum(t *testing.T) {
 	}
 }
 
+// What holds nothing is not asked for rates at which nothing is due.
+func TestSearchEndsBeforeNothingIsDue(t *testing.T) {
+	s := Search{First: 50, Step: time.Second}
+	s.setDefaults()
+	h := &hunt{search: s, run: func(_ context.Context, p Plan) (*Result, error) {
+		if due := p.Load.Total(); due < leastDue {
+			t.Errorf("at %v/s only %d events are due", p.Load[0].From, due)
+		}
+		return &Result{Correct: Correctness{Checked: true}}, nil
+	}}
+	r, err := h.whole(t.Context())
+	if err != nil || r.Passed() {
+		t.Errorf("got %v and findings %q, want that no rate was found", err, r.Findings)
+	}
+}
+
 func TestSearchStopsWhereSomethingIsWrong(t *testing.T) {
 	tries := 0
 	h := &hunt{run: func(_ context.Context, p Plan) (*Result, error) {

@@ -24,7 +24,7 @@ type bareSQLite struct {
 func openBareSQLite(s *side) func(context.Context) (bareWriter, error) {
 	return func(ctx context.Context) (bareWriter, error) {
 		connector, err := sqlite.NewConnector("file:" + strings.TrimPrefix(s.store, "sqlite:") + "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
-			"&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(8000)&_pragma=temp_store(MEMORY)")
+			"&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(8000)&_pragma=temp_store(MEMORY)&_pragma=busy_timeout(10000)")
 		if err != nil {
 			return nil, err
 		}
