@@ -11,17 +11,17 @@ import (
 )
 
 // Doubt counts the occasions on which a client may have sent a batch again:
-// produce requests that went out and were not answered, and pauses before a
-// retry, as after REQUEST_TIMED_OUT. What was sent before may have been written,
-// and the answer to the repetition says nothing about that: "not authorized"
-// then does not mean that nothing was written. It counts too much rather than
-// too little; only a batch that a leader appended, answered with
+// produce requests that went out and were not answered, pauses before a retry, as
+// after REQUEST_TIMED_OUT, and answers to metadata requests after a produce request,
+// for which a batch waits after NOT_LEADER_OR_FOLLOWER or KAFKA_STORAGE_ERROR. What was sent before
+// may have been written, and the answer to the repetition says nothing about that:
+// "not authorized" then does not mean that nothing was written. It counts too much
+// rather than too little; only a batch that a leader appended, answered with
 // NOT_LEADER_OR_FOLLOWER and that was then moved at the broker's hint is missed.
-//
-// Whoever learns of a failure in doubt raises the count: the client fails what is
-// behind a batch with it, in order, and where the batch had been written the
-// leader takes what follows on it.
-type Doubt struct{ n atomic.Uint64 }
+type Doubt struct {
+	n    atomic.Uint64
+	sent atomic.Bool // a produce request went out since the last answer to a metadata request
+}
 
 // DoubtOf returns the count that NewClient installed in the client, or nil in a
 // client from elsewhere.
@@ -50,14 +50,22 @@ func (d *Doubt) backoff(first time.Duration) func(n int) time.Duration {
 // Count returns the number so far. It only grows.
 func (d *Doubt) Count() uint64 { return d.n.Load() }
 
-// Raise counts one more.
-func (d *Doubt) Raise() { d.n.Add(1) }
-
 // OnBrokerE2E implements kgo.HookBrokerE2E.
 func (d *Doubt) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
-	if key == int16(kmsg.Produce) && e2e.BytesWritten > 0 && e2e.Err() != nil {
+	switch lost := e2e.Err() != nil; {
+	case key == int16(kmsg.Produce) && lost && e2e.BytesWritten > 0, key == int16(kmsg.Metadata) && !lost && d.sent.Swap(false):
 		d.n.Add(1)
 	}
 }
 
-var _ kgo.HookBrokerE2E = (*Doubt)(nil)
+// OnBrokerWrite implements kgo.HookBrokerWrite.
+func (d *Doubt) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	if key == int16(kmsg.Produce) && !d.sent.Load() {
+		d.sent.Store(true)
+	}
+}
+
+var (
+	_ kgo.HookBrokerE2E   = (*Doubt)(nil)
+	_ kgo.HookBrokerWrite = (*Doubt)(nil)
+)

@@ -128,7 +128,10 @@ func unready(err error) *Error {
 // that was refused. What of it was already sent carries later sequence numbers
 // of the same idempotent producer, which the broker does not take with a gap
 // before them; and the client pipelines only after a first acknowledgement, so
-// the broker does know the producer.
+// the broker does know the producer. One is missed: a broker forgets a producer
+// that was idle for producer.id.expiration.ms, a day by default, and then takes
+// any number. Of two batches that end that pause together, the first refused and
+// the second taken, both are called rejected.
 var byContent = []*kerr.Error{
 	kerr.InvalidRecord, kerr.InvalidTopicException, kerr.InvalidRequiredAcks, kerr.InvalidRequest,
 	kerr.UnsupportedForMessageFormat, kerr.UnsupportedCompressionType, kerr.UnsupportedVersion,
@@ -143,8 +146,8 @@ var bySituation = []*kerr.Error{
 	kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidTimestamp, kerr.PolicyViolation,
 }
 
-// classify says what a client's error means. doubtful reports that a produce
-// request was lost since the event was taken.
+// classify says what a client's error means. doubtful reports that an attempt before
+// the one that failed may have been written.
 func classify(err error, doubtful bool) (Outcome, string) {
 	switch {
 	case errors.Is(err, kgo.ErrMaxBuffered):

@@ -24,11 +24,12 @@ type pending struct {
 	id    string
 	size  int64
 	taken time.Duration // since Publisher.start
-	doubt uint64        // lost produce requests before it was handed to the client
+	nth   uint64        // of those handed to the client
+	doubt uint64        // the client's doubts before that
 	done  func(Receipt, error)
 
-	result  error  // the client's
-	doubted uint64 // lost produce requests when the client was done
+	result   error // the client's
+	doubtful bool  // an attempt before the one that failed may have been written
 
 	// What follows is guarded by the publisher's lock, but that receipt and err
 	// are the caller's to read once answered.
@@ -172,21 +173,33 @@ func (p *Publisher) admit(ctx context.Context, pd *pending, done func(Receipt, e
 	if p.doubt != nil {
 		pd.doubt = p.doubt.Count()
 	}
+	pd.nth = p.handed.Add(1)
 	// Not the caller's context: an event in flight cannot be taken back. Try,
 	// because the client's own bounds must never block a caller.
 	p.client.TryProduce(context.Background(), &pd.rec, pd.promise)
 	return nil
 }
 
-// finished is the client's promise. It runs on the client's own goroutine, so it
-// must not block.
+// finished is the client's promise. It runs on the client's own goroutine, one at
+// a time and in a partition's order, so it must not block.
 func (pd *pending) finished(_ *kgo.Record, err error) {
-	if pd.result = err; err != nil && pd.p.doubt != nil {
-		if pd.doubted = pd.p.doubt.Count(); pd.doubted != pd.doubt {
-			pd.p.doubt.Raise() // of those behind it, which fail with it
-		}
+	if pd.result = err; err != nil {
+		pd.doubtful = pd.p.doubts(pd)
 	}
 	pd.p.push(pd, true)
+}
+
+// doubts reports whether pd, which failed, may be in the log all the same: it may
+// have been sent twice, or was with the client when one failed that may have been.
+// The client fails what is behind a batch with it; where the batch had been written,
+// the leader may take what follows on it. What is handed over later has a sequence
+// of its own, and is no part of that.
+func (p *Publisher) doubts(pd *pending) bool {
+	if p.doubt == nil || p.doubt.Count() != pd.doubt {
+		p.tainted = p.handed.Load()
+		return true
+	}
+	return pd.nth <= p.tainted
 }
 
 // outcome is what the client's result means: nil when the event was written.
@@ -194,9 +207,8 @@ func (pd *pending) outcome() *Error {
 	if pd.result == nil {
 		return nil
 	}
-	doubtful := pd.p.doubt == nil || pd.doubted != pd.doubt
 	e := &Error{EventID: pd.id, Err: pd.result}
-	e.Outcome, e.Reason = classify(pd.result, doubtful)
+	e.Outcome, e.Reason = classify(pd.result, pd.doubtful)
 	if isUnknownTopic(pd.result) {
 		pd.topic.ready.CompareAndSwap(pd.ready, nil) // it may be another one by now
 	}

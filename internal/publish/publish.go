@@ -42,6 +42,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -139,6 +140,9 @@ type Publisher struct {
 	metrics  *metrics
 	start    time.Time // deadlines are measured from here
 	spares   spares
+
+	handed  atomic.Uint64 // events handed to the client
+	tainted uint64        // up to this one failures are in doubt; the client's promises' own
 
 	calls callQueue // answered, not yet called back
 
