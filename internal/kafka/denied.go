@@ -115,8 +115,9 @@ func namesOf(c *x509.Certificate) []string {
 // CheckProducer asks the brokers whether this client may write to the topics, and
 // returns an ErrDenied when they refuse it that, or the client and they refuse
 // one another, or they hang up all the time. Brokers that are away are no error:
-// they may come back. patience bounds the wait, for each answer and for one that
-// does not hang up.
+// they may come back. patience bounds the wait for each answer, and for one that
+// does not hang up; a broker that hangs up and falls silent in turns takes up to
+// four times as long.
 func CheckProducer(ctx context.Context, client *kgo.Client, topics []string, patience time.Duration) error {
 	wanted := make([]Permission, 0, len(topics))
 	for _, t := range topics {

@@ -39,7 +39,8 @@ const (
 
 // patiently asks again as long as the answer is that somebody hangs up. One that
 // still does when the patience ends refuses: the error is then an ErrDenied. One
-// that did and then does not answer in time may be busy: it is asked once more.
+// that did and then does not answer in time may be busy: it is asked once more, for as
+// long again.
 func patiently(ctx context.Context, patience time.Duration, ask func() error) error {
 	until := time.Now().Add(patience)
 	hungUp, askedMore := false, false
@@ -49,6 +50,7 @@ func patiently(ctx context.Context, patience time.Duration, ask func() error) er
 		switch {
 		case h == nil && hungUp && !askedMore && isTimeout(err):
 			askedMore = true
+			until = time.Now().Add(patience) // its silence used up what there was
 		case h == nil:
 			return err
 		case time.Until(until) < hangUpPause:

@@ -76,10 +76,12 @@ func TestHangingUpIsARefusalInTheEnd(t *testing.T) {
 			name          string
 			ended, silent int64
 			denied        bool
+			patience      time.Duration
 		}{
-			{"for a moment", 3, 0, false},
-			{"for good", 1 << 60, 0, true},
-			{"for good, too busy to do so once", 1 << 60, 2, true},
+			{"for a moment", 3, 0, false, 20 * time.Second},
+			{"for a moment, and too busy to do so once", 3, 2, false, time.Second},
+			{"for good", 1 << 60, 0, true, 500 * time.Millisecond},
+			{"for good, too busy to do so once", 1 << 60, 2, true, 500 * time.Millisecond},
 		} {
 			t.Run(side.name+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
@@ -91,11 +93,7 @@ func TestHangingUpIsARefusalInTheEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(client.Close)
-				patience := 20 * time.Second
-				if tt.denied {
-					patience = 500 * time.Millisecond
-				}
-				err = kafka.CheckProducer(t.Context(), client, nil, patience)
+				err = kafka.CheckProducer(t.Context(), client, nil, tt.patience)
 				if tt.denied != errors.Is(err, kafka.ErrDenied) {
 					t.Errorf("got %v, denied is to be %v", err, tt.denied)
 				}
