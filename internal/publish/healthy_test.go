@@ -38,19 +38,29 @@ func TestHealthy(t *testing.T) {
 	leaderless.Leader = -1
 	lagging.ISR = []int32{1, 2}
 	failed.Err = kerr.LeaderNotAvailable
+	answers := map[int32]kadm.ListedOffset{0: {}, 1: {}}
 	for _, test := range []struct {
 		name  string
 		topic kadm.TopicDetail
+		ends  map[int32]kadm.ListedOffset
 		want  bool
 	}{
-		{"well", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: well}}, true},
-		{"unknown", kadm.TopicDetail{}, false},
-		{"refused", kadm.TopicDetail{Err: kerr.TopicAuthorizationFailed, Partitions: kadm.PartitionDetails{0: well}}, false},
-		{"one without a leader", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: leaderless}}, false},
-		{"one with a replica behind", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: lagging}}, false},
-		{"one with an error", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: failed, 1: well}}, false},
+		{"well", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: well}}, answers, true},
+		{"unknown", kadm.TopicDetail{}, answers, false},
+		{"refused", kadm.TopicDetail{Err: kerr.TopicAuthorizationFailed, Partitions: kadm.PartitionDetails{0: well}}, answers, false},
+		{"one without a leader", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: leaderless}}, answers, false},
+		{"one with a replica behind", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: lagging}}, answers, false},
+		{"one with an error", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: failed, 1: well}}, answers, false},
+		{
+			"one whose leader does not answer", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: well}},
+			map[int32]kadm.ListedOffset{0: {}}, false,
+		},
+		{
+			"one whose leader answers with an error", kadm.TopicDetail{Partitions: kadm.PartitionDetails{0: well, 1: well}},
+			map[int32]kadm.ListedOffset{0: {}, 1: {Err: kerr.NotLeaderForPartition}}, false,
+		},
 	} {
-		if got := healthy(test.topic); got != test.want {
+		if got := healthy(test.topic, test.ends); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // long ago; what they keep are their places, until none is left.
 func (p *Publisher) unstick(life context.Context) {
 	every := p.cfg.Timeout + optDuration(p.client, kgo.ProduceRequestTimeout) + optDuration(p.client, kgo.RequestTimeoutOverhead)
-	look := time.NewTicker(every)
+	look := time.NewTimer(every) // from the end of a look, so that two are never close together
 	defer look.Stop()
 	var suspects map[string]suspect
 	for {
@@ -29,6 +29,7 @@ func (p *Publisher) unstick(life context.Context) {
 		ctx, cancel := context.WithTimeout(life, every)
 		suspects = p.suspect(ctx, suspects)
 		cancel()
+		look.Reset(every)
 	}
 }
 
@@ -49,16 +50,22 @@ func (p *Publisher) suspect(ctx context.Context, before map[string]suspect) map[
 	if len(longest) == 0 {
 		return nil
 	}
-	details, err := kadm.NewClient(p.client).ListTopics(ctx, slices.Collect(maps.Keys(longest))...)
+	admin, topics := kadm.NewClient(p.client), slices.Collect(maps.Keys(longest))
+	details, err := admin.ListTopics(ctx, topics...)
 	if err != nil {
 		return nil // the brokers are away: that keeps them
 	}
+	// Of the leaders themselves: others do not know whether this client reaches them.
+	ends, err := admin.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return nil
+	}
 	for topic, held := range longest {
 		switch {
-		case !healthy(details[topic]):
+		case !healthy(details[topic], ends[topic]):
 			delete(longest, topic)
 		case before[topic] == held:
-			p.cfg.Log.Error("the client has not sent events of a healthy topic for a long time: all that it holds are given up",
+			p.cfg.Log.Error("events of a topic whose leaders answer have been with the client for a long time: all that it holds are given up",
 				"topic", topic, "event_id", held.id, "records", p.client.BufferedProduceRecords())
 			p.client.UnsafeAbortBufferedRecords()
 			return nil
@@ -67,14 +74,16 @@ func (p *Publisher) suspect(ctx context.Context, before map[string]suspect) map[
 	return longest
 }
 
-// healthy reports whether nothing keeps a topic's partitions from taking events,
-// as far as the brokers tell.
-func healthy(topic kadm.TopicDetail) bool {
+// healthy reports whether nothing keeps a topic's partitions from taking events, as
+// far as the brokers tell: leaders that answer, all replicas in sync. Fewer may do,
+// or not: that depends on a setting that a producer need not be allowed to see.
+func healthy(topic kadm.TopicDetail, ends map[int32]kadm.ListedOffset) bool {
 	if topic.Err != nil || len(topic.Partitions) == 0 {
 		return false
 	}
-	for _, partition := range topic.Partitions {
-		if partition.Err != nil || partition.Leader < 0 || len(partition.ISR) < len(partition.Replicas) {
+	for id, partition := range topic.Partitions {
+		end, answered := ends[id]
+		if partition.Err != nil || partition.Leader < 0 || len(partition.ISR) < len(partition.Replicas) || !answered || end.Err != nil {
 			return false
 		}
 	}
