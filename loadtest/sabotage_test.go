@@ -16,10 +16,11 @@ import (
 // sabotage_*.go of package tally.
 func TestSabotageIsNoticed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds the program three times and sends 100,000 events, twice")
+		t.Skip("builds the program three times and sends 140,000 events, twice")
 	}
-	// One partition, so that it has an event at offset 99,999.
-	facts := []string{"--partitions", "1", "--facts", "1", "--load", "20000:5500ms", "--warm-up", "0s", "--keys", "100"}
+	// One partition, so that it has an event at offset 99,999; those after it are more
+	// than one transaction takes, so that a busy machine looks in between, too.
+	facts := []string{"--partitions", "1", "--facts", "1", "--load", "20000:7s", "--warm-up", "0s", "--keys", "100"}
 	tests := []struct {
 		tag, name string
 		args      []string
@@ -61,8 +62,8 @@ func TestSabotageIsNoticed(t *testing.T) {
 				}
 				return
 			}
-			if n := tt.broken(&r.Correct); n != 1 || r.Correct.Events != 110_000 || r.Correct.Held() {
-				t.Errorf("got %d broken of %d, want 1 of 110,000: %+v", n, r.Correct.Events, r.Correct)
+			if n := tt.broken(&r.Correct); n != 1 || r.Correct.Events != 140_000 || r.Correct.Held() {
+				t.Errorf("got %d broken of %d, want 1 of 140,000: %+v", n, r.Correct.Events, r.Correct)
 			}
 			if r.Correct.Between.Different == 0 {
 				t.Errorf("no state in between was found different: %+v", r.Correct.Between)
