@@ -9,15 +9,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"firehose/internal/testbed"
 )
 
 // A load test is worth something only if it notices. So it is run against
 // services that are wrong by one event in 100,000, or late: see the files
 // sabotage_*.go of package tally.
 func TestSabotageIsNoticed(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the program three times and sends 140,000 events, twice")
-	}
+	testbed.Integration(t)
 	// One partition, so that it has an event at offset 99,999; those after it are more
 	// than one transaction takes, so that a busy machine looks in between, too.
 	facts := []string{"--partitions", "1", "--facts", "1", "--load", "20000:7s", "--warm-up", "0s", "--keys", "100"}

@@ -18,8 +18,9 @@
 //	FIREHOSE_TEST_REGISTRY           URL of a registry with Confluent's API
 //	FIREHOSE_TEST_REGISTRY_TO_BREAK  folder of that registry, made by deploy/kafka/local/registry:
 //	                                 tests stop it
-//	FIREHOSE_INTEGRATION             anything: start the local parts where none are named, and
-//	                                 fetch what other people's clients need
+//	FIREHOSE_INTEGRATION             anything: start the local parts where none are named,
+//	                                 fetch what other people's clients need, and run what
+//	                                 takes its time
 //	FIREHOSE_CONTAINERS              anything: parts in containers, whatever else is named; a
 //	                                 test that cannot have them is skipped for want of docker
 //
@@ -65,4 +66,14 @@ func note(file, line string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// Integration skips a test that says nothing more with the race detector and
+// takes its time, unless FIREHOSE_INTEGRATION is set: make test-integration runs
+// it, and make test has its five minutes for the others.
+func Integration(t testing.TB) {
+	t.Helper()
+	if os.Getenv("FIREHOSE_INTEGRATION") == "" {
+		t.Skip("FIREHOSE_INTEGRATION is not set: make test-integration runs this one")
+	}
 }

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 // Ours and the bare programs do all of the work, on both stores; those that need
 // a JVM are left out.
 func TestRows(t *testing.T) {
+	testbed.Integration(t)
 	t.Parallel()
 	broker, err := embedded.StartBroker(embedded.BrokerConfig{})
 	if err != nil {

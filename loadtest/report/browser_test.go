@@ -33,6 +33,7 @@ type browser struct {
 
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
+	testbed.Integration(t)
 	b := &browser{t: t}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {

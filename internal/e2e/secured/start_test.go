@@ -26,7 +26,8 @@ type secured struct {
 
 func start(t *testing.T) *secured {
 	t.Helper()
-	s := &secured{t: t, cluster: testbed.KafkaSecured(t, filepath.Dir(shop.Program(t, "producer"))), registry: testbed.Registry(t)}
+	s := &secured{t: t, registry: testbed.Registry(t)} // without one no program need be built
+	s.cluster = testbed.KafkaSecured(t, filepath.Dir(shop.Program(t, "producer")))
 	s.Shop = shop.New(t, shop.Config{Cluster: s.cluster.Cluster, Registry: s.registry, As: s.as})
 	return s
 }

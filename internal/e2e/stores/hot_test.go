@@ -30,6 +30,7 @@ const hits = `{"type":"record","name":"Hit","namespace":"t","firehose":{"topic":
 // the answer to COMMIT, which takes the longer the further away the database is.
 // A sharded counter is many rows.
 func TestHotCounter(t *testing.T) {
+	testbed.Postgres(t) // without one nothing is measured
 	n := 100_000
 	if os.Getenv("E2E_FULL") != "" {
 		n = 1_000_000
