@@ -13,11 +13,14 @@ import (
 // Doubt counts the occasions on which a client may have sent a batch again:
 // produce requests that went out and were not answered, pauses before a retry, as
 // after REQUEST_TIMED_OUT, and answers to metadata requests after a produce request,
-// for which a batch waits after NOT_LEADER_OR_FOLLOWER or KAFKA_STORAGE_ERROR. What was sent before
-// may have been written, and the answer to the repetition says nothing about that:
-// "not authorized" then does not mean that nothing was written. It counts too much
-// rather than too little; only a batch that a leader appended, answered with
-// NOT_LEADER_OR_FOLLOWER and that was then moved at the broker's hint is missed.
+// for which a batch waits after NOT_LEADER_OR_FOLLOWER or KAFKA_STORAGE_ERROR. What
+// was sent before may have been written, and the answer to the repetition says nothing
+// about that: "not authorized" then does not mean that nothing was written.
+//
+// It counts too much rather than too little. Missed is a batch that a leader appended
+// and answered with NOT_LEADER_OR_FOLLOWER, and that was then moved at the broker's
+// hint, or by an answer to a metadata request that had been read before the batch was
+// sent and came into force after it.
 type Doubt struct {
 	n    atomic.Uint64
 	sent atomic.Bool // a produce request went out since the last answer to a metadata request

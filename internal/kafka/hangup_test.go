@@ -79,7 +79,7 @@ func TestHangingUpIsARefusalInTheEnd(t *testing.T) {
 			patience      time.Duration
 		}{
 			{"for a moment", 3, 0, false, 20 * time.Second},
-			{"for a moment, and too busy to do so once", 3, 2, false, time.Second},
+			{"for a moment, and too busy to do so once", 3, 2, false, 3 * time.Second},
 			{"for good", 1 << 60, 0, true, 500 * time.Millisecond},
 			{"for good, too busy to do so once", 1 << 60, 2, true, 500 * time.Millisecond},
 		} {

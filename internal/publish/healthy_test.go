@@ -1,11 +1,17 @@
 package publish
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"firehose/schemas"
 )
@@ -63,5 +69,40 @@ func TestHealthy(t *testing.T) {
 		if got := healthy(test.topic, test.ends); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
+	}
+}
+
+// A leader that cannot be reached keeps the events of its own topics, and those of
+// no other.
+func TestLeaderOutOfReachKeepsItsOwnTopics(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(1, "near", "far"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	for node, topic := range []string{"near", "far"} {
+		if err := cluster.MoveTopicPartition(topic, 0, int32(node)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addrs := cluster.ListenAddrs()
+	client, err := kgo.NewClient(kgo.SeedBrokers(addrs[0]), kgo.RequestRetries(0),
+		kgo.Dialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == addrs[1] {
+				return nil, errors.New("cut")
+			}
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	p := &Publisher{client: client, cfg: Config{Log: slog.New(slog.DiscardHandler)}}
+	for _, name := range []string{"near", "far"} {
+		p.late.push(&pending{id: "of-" + name, topic: &topic{Contract: schemas.Contract{Topic: name}}})
+	}
+	suspects := p.suspect(t.Context(), nil)
+	if _, near := suspects["near"]; !near || len(suspects) != 1 {
+		t.Errorf("got %v, want the event of topic near, whose leader answers, alone", suspects)
 	}
 }

@@ -161,7 +161,9 @@ type Publisher struct {
 }
 
 // New returns a publisher of the set's events. The client stays the caller's to
-// close, after the publisher. A client that kafka.NewClient did not make gets
+// close, after the publisher, and nobody else produces with it meanwhile: what
+// becomes of the events of others would tell nothing about those of this publisher,
+// behind them in the same partition. A client that kafka.NewClient did not make gets
 // more answers Unknown that might have been Rejected.
 func New(client *kgo.Client, registry *codec.Registry, set *schemas.Set, cfg Config) (*Publisher, error) {
 	cfg.setDefaults()
