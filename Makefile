@@ -62,14 +62,13 @@ build: ## static binaries into bin/
 # Packages wait about as often as they work: one more at a time than processors.
 .PHONY: test
 test: ## all unit tests, with the race detector where a C compiler is there (make check vets)
-	@cc="$$(go env CC)"; \
-	if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$${cc%% *}" >/dev/null; then \
-		echo "tests: with the race detector (C compiler: $${cc%% *})"; \
-		go test -race -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -timeout 5m $(TESTFLAGS) ./...; \
+	@race="$$(.ci/race)"; \
+	if [ -n "$$race" ]; then \
+		echo "tests: with the race detector"; \
 	else \
-		echo "tests: WITHOUT the race detector: it needs a C compiler and there is none"; \
-		CGO_ENABLED=0 go test -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -timeout 5m $(TESTFLAGS) ./...; \
-	fi
+		echo "tests: WITHOUT the race detector: it needs a C compiler and there is none"; export CGO_ENABLED=0; \
+	fi; \
+	go test $$race -vet=off -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -timeout 5m $(TESTFLAGS) ./...
 
 .PHONY: test-full
 test-full: ## the end-to-end tests on all of the data set (ten minutes)

@@ -2,4 +2,15 @@
 
 package docs_test
 
-func init() { flags = []string{"-race"} }
+import (
+	"os/exec"
+	"strings"
+)
+
+func init() {
+	out, err := exec.Command("../.ci/race").Output()
+	if err != nil {
+		panic(err)
+	}
+	flags = strings.Fields(string(out))
+}
