@@ -17,11 +17,24 @@ func encodeError(err error) error {
 	problem := "does not fit the schema"
 	if errors.As(err, &semantic) {
 		field = clip(semantic.Field, 4*maxName)
-		if semantic.AvroType != "" {
+		switch name, missing := missingField(semantic); {
+		case missing:
+			field = clip(strings.TrimPrefix(semantic.Field+"."+name, "."), 4*maxName)
+			problem = "Go type " + clip(semantic.GoType.String(), maxName) + " has no such field"
+		case semantic.AvroType != "":
 			problem = "does not fit type " + clip(semantic.AvroType, maxName)
 		}
 	}
 	return &FieldError{Field: field, Problem: problem}
+}
+
+// missingField returns the name of the schema's field that a Go struct lacks: the
+// Avro library has it in a text only.
+func missingField(e *avro.SemanticError) (name string, missing bool) {
+	if e.Err == nil || e.GoType == nil {
+		return "", false
+	}
+	return strings.CutPrefix(e.Err.Error(), "missing field ")
 }
 
 var (

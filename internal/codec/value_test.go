@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -163,5 +164,34 @@ func TestCheckValue(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+// Whoever adds a version of a schema and forgets the Go type is told which field
+// and which type.
+func TestFieldThatTheGoTypeLacksIsNamed(t *testing.T) {
+	type line struct {
+		SKU      string `avro:"sku"`
+		Quantity int32  `avro:"quantity"`
+	}
+	type old struct {
+		ID string `avro:"order_id"`
+	}
+	type short struct {
+		*schemas.Order
+		Lines []line `avro:"lines"`
+	}
+	for _, tc := range []struct {
+		v    any
+		want string
+	}{
+		{&old{ID: "o-1"}, "version: Go type codec_test.old has no such field"},
+		{&short{Order: anOrder(), Lines: []line{{SKU: "sku-1", Quantity: 1}}}, "lines.unit_price_cents: Go type codec_test.line has no such field"},
+	} {
+		_, err := codec.NewEncoder(orders(t).Latest(), 1).AppendEncode(nil, tc.v)
+		var field *codec.FieldError
+		if !errors.As(err, &field) || err.Error() != tc.want {
+			t.Errorf("got %v, want %s", err, tc.want)
+		}
 	}
 }
