@@ -2,6 +2,7 @@ package shop
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +27,9 @@ func (s *Shop) python(out *bytes.Buffer, script string, args ...string) {
 		s.t.Fatal(err)
 	}
 	python := testbed.Python(s.t, filepath.Join(filepath.Dir(path), "requirements.txt"))
-	cmd := exec.CommandContext(s.t.Context(), python, append([]string{path}, args...)...)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, append([]string{path}, args...)...)
 	var stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = out, &stderr
 	if err := cmd.Run(); err != nil {

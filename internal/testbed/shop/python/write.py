@@ -42,7 +42,7 @@ def main(brokers, registry, topic, count):
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
     })
-    client = SchemaRegistryClient({"url": registry})
+    client = SchemaRegistryClient({"url": registry, "timeout": 10})  # else none; it tries again
     latest = client.get_latest_version(f"{topic}-value")
     serialize = AvroSerializer(client, latest.schema.schema_str,
                                conf={"auto.register.schemas": False, "use.latest.version": True})
