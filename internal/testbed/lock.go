@@ -17,7 +17,9 @@ const (
 )
 
 // lock waits for the right to use what is so named, until the test ends. A test
-// must not ask twice for the same: it would wait for itself.
+// must not ask twice for the same: it would wait for itself. Whoever wants both asks
+// for the cluster first, then for the registry: else two tests could each wait for
+// what the other has.
 func lock(t testing.TB, name string, use lockKind) {
 	t.Helper()
 	unlock, err := lockFile(filepath.Join(os.TempDir(), fmt.Sprintf("firehose-test-%.8x.lock", sha256.Sum256([]byte(name)))), use)

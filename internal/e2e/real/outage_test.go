@@ -50,8 +50,9 @@ func (r *replaying) wantNoRebalance(before, after map[string]float64) {
 // know; a service that starts meanwhile knows none, and waits without setting
 // anything aside.
 func TestRegistryAway(t *testing.T) {
+	cluster := testbed.KafkaAlone(t)
 	registry := testbed.RegistryAlone(t)
-	r := startReplay(t, shop.Config{Cluster: testbed.KafkaAlone(t), Registry: registry.URL()}, 20_000)
+	r := startReplay(t, shop.Config{Cluster: cluster, Registry: registry.URL()}, 20_000)
 	var instances []*shop.Process
 	for _, service := range shop.Services()[1:] {
 		instances = append(instances, r.Start(service))

@@ -31,7 +31,7 @@ def main(brokers, registry, topic):
         "enable.auto.commit": False,
         "enable.partition.eof": True,
     })
-    deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry, "timeout": 10})  # else none; it tries again)
+    deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry, "timeout": 10}))  # else none; it tries again
     partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
     consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
     left = set(partitions)
