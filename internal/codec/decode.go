@@ -26,9 +26,10 @@ type Decoder struct {
 // resolved is how values of one writer's schema are read: by a schema, or not
 // at all.
 type resolved struct {
-	schema *avro.Schema
-	guard  *guard
-	err    error
+	schema   *avro.Schema
+	guard    *guard
+	programs *programs // nil when writer and reader differ
+	err      error
 }
 
 // NewDecoder returns a decoder into the layout of reader, which asks w for the
@@ -61,6 +62,9 @@ func (d *Decoder) Decode(ctx context.Context, f Frame, v any) error {
 	if len(f.Payload) > MaxValueBytes {
 		return fmt.Errorf("%w: %d bytes, over %d", ErrUndecodable, len(f.Payload), MaxValueBytes)
 	}
+	if r.programs.read(f.Payload, v) {
+		return nil
+	}
 	if err := r.guard.check(f.Payload); err != nil {
 		return err
 	}
@@ -86,10 +90,16 @@ func (d *Decoder) resolve(ctx context.Context, f Frame) (resolved, error) {
 		return resolved{}, fmt.Errorf("%w: %s: %w", ErrIncompatible, f.Schema(), err)
 	}
 	r := resolved{schema: writer, guard: newGuard(wire)}
+	same := true
 	if d.reader != nil {
 		if r.schema, err = avro.Resolve(writer, d.reader); err != nil {
 			r = resolved{err: fmt.Errorf("%w: %s: %s", ErrIncompatible, f.Schema(), clip(err.Error(), maxReason))}
+		} else if same, err = Same(writer, d.reader); err != nil {
+			return resolved{}, fmt.Errorf("%w: %s: %w", ErrIncompatible, f.Schema(), err)
 		}
+	}
+	if same && r.err == nil {
+		r.programs = &programs{from: wire}
 	}
 	if f.ByGUID {
 		d.byGUID.put(f.GUID, r)

@@ -360,5 +360,9 @@ func FuzzDecode(f *testing.F) {
 		if err != nil && !errors.Is(err, codec.ErrUndecodable) && !errors.Is(err, codec.ErrIncompatible) {
 			t.Fatalf("got %v, want an ErrUndecodable or an ErrIncompatible", err)
 		}
+		if latest := orders(t).Latest(); frame.ID <= len(shop) && shop[frame.ID-1].Text == latest.Text {
+			var ours, theirs schemas.Order
+			agree(t, typed, latest.Avro, frame.ID, payload, &ours, &theirs)
+		}
 	})
 }
