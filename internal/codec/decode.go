@@ -94,11 +94,12 @@ func (d *Decoder) resolve(ctx context.Context, f Frame) (resolved, error) {
 	if d.reader != nil {
 		if r.schema, err = avro.Resolve(writer, d.reader); err != nil {
 			r = resolved{err: fmt.Errorf("%w: %s: %s", ErrIncompatible, f.Schema(), clip(err.Error(), maxReason))}
-		} else if same, err = Same(writer, d.reader); err != nil {
-			return resolved{}, fmt.Errorf("%w: %s: %w", ErrIncompatible, f.Schema(), err)
 		}
+		// Schemas that cannot be compared are the library's to read.
+		same, err = Same(writer, d.reader)
+		same = same && err == nil
 	}
-	if same && r.err == nil {
+	if same {
 		r.programs = &programs{from: wire}
 	}
 	if f.ByGUID {

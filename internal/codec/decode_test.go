@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -326,7 +327,7 @@ func FuzzDecode(f *testing.F) {
 			texts, shop = append(texts, s.Text), append(shop, s)
 		}
 	}
-	texts = append(texts, everything.String())
+	texts = append(texts, everything.String(), shapes.String())
 	r := fakeRegistry(f, texts...)
 	order, err := codec.NewEncoder(orders(f).Latest(), 1).AppendEncode(nil, anOrder())
 	if err != nil {
@@ -336,6 +337,17 @@ func FuzzDecode(f *testing.F) {
 		f.Add(uint8(id), order[5:])
 		f.Add(uint8(id), []byte{0xfe, 0xff, 0xff, 0xff, 0x0f})
 	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 10 {
+		v := someShapes(random)
+		v.Text, v.Raw, v.Inner.Name, v.Inners, v.Words = "text", []byte("raw"), "name", nil, []string{"a", "b"} // short ones are mutated quickly
+		payload, err := shapes.AppendEncode(nil, v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(uint8(len(texts)-1), payload)
+	}
+	shaped := codec.NewDecoder(r, shapes)
 	untyped := codec.NewDecoder(r, nil)
 	typed := codec.NewDecoder(r, orders(f).Latest().Avro)
 	f.Fuzz(func(t *testing.T, id uint8, payload []byte) {
@@ -347,8 +359,11 @@ func FuzzDecode(f *testing.F) {
 		}
 		if err == nil {
 			schema := everything
-			if frame.ID <= len(shop) {
+			switch {
+			case frame.ID <= len(shop):
 				schema = shop[frame.ID-1].Avro
+			case frame.ID == len(texts):
+				schema = shapes
 			}
 			if _, err := codec.AppendJSON(nil, schema, v); err != nil {
 				t.Fatalf("decoded, but not to be shown: %v", err)
@@ -363,6 +378,10 @@ func FuzzDecode(f *testing.F) {
 		if latest := orders(t).Latest(); frame.ID <= len(shop) && shop[frame.ID-1].Text == latest.Text {
 			var ours, theirs schemas.Order
 			agree(t, typed, latest.Avro, frame.ID, payload, &ours, &theirs)
+		}
+		if frame.ID == len(texts) {
+			var ours, theirs shape
+			agree(t, shaped, shapes, frame.ID, payload, &ours, &theirs)
 		}
 	})
 }

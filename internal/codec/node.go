@@ -71,7 +71,10 @@ type field struct {
 	name       string
 	node       *node
 	hasDefault bool
-	value      any // the default, as Decode would give it; not to be handed out as it is
+	// The logical type stands beside the field's type, not in it. To Avro it is
+	// none; the Avro library takes it for one of the type's.
+	logicalBeside bool
+	value         any // the default, as Decode would give it; not to be handed out as it is
 }
 
 // nodes keeps what compile made. Schemas are never changed, so their address
@@ -161,7 +164,8 @@ func (c *compiler) record(n *node, s *avro.SchemaNode, namespace string) error {
 		if err != nil {
 			return err
 		}
-		n.fields[i] = field{name: f.Name, node: child, hasDefault: f.HasDefault}
+		_, beside := f.Props["logicalType"]
+		n.fields[i] = field{name: f.Name, node: child, hasDefault: f.HasDefault, logicalBeside: beside}
 		n.byName[f.Name] = i
 	}
 	return n.readDefaults(s)

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"unsafe"
 )
 
@@ -21,9 +22,10 @@ type instruction struct {
 	do      operation
 	offset  uintptr // of the Go field in its struct
 	symbols []string
-	present byte         // of an optional: the index that a value follows
+	present byte         // of an optional: what is written before a value, a zigzag index
 	typ     reflect.Type // of an array: the slice; of an optional: what it points to
-	size    uintptr      // of an array's items
+	size    uintptr      // of an array's item in Go
+	least   int          // of an array's item as it is written, in bytes
 	inner   program      // of an array's item, or of what an optional holds
 }
 
@@ -51,7 +53,7 @@ const maxNesting = 16
 // compileProgram returns nil when something of the schema or of the type is for
 // the library to read.
 func compileProgram(n *node, t reflect.Type) program {
-	if n == nil || n.kind != kindRecord || t.Kind() != reflect.Struct {
+	if n.kind != kindRecord {
 		return nil
 	}
 	p, ok := program(nil).record(n, t, 0, 0)
@@ -64,10 +66,13 @@ func compileProgram(n *node, t reflect.Type) program {
 // record appends what reads a record into a struct, offset bytes from the start
 // of the outermost.
 func (p program) record(n *node, t reflect.Type, offset uintptr, depth int) (program, bool) {
-	if t.Kind() != reflect.Struct || t == timeType || depth > maxNesting {
+	if depth > maxNesting || !isPlain(t) {
 		return nil, false
 	}
 	for i := range n.fields {
+		if n.fields[i].logicalBeside {
+			return nil, false
+		}
 		f, ok := soleField(t, n.fields[i].name)
 		if !ok {
 			return nil, false
@@ -79,18 +84,32 @@ func (p program) record(n *node, t reflect.Type, offset uintptr, depth int) (pro
 	return p, true
 }
 
-// soleField returns the struct's own field of that name, when no other could be
-// meant.
+// isPlain says that t is a struct that has its fields itself: which one the
+// library means when some are those of structs within is its own affair.
+func isPlain(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct || t == timeType {
+		return false
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		_, options, _ := strings.Cut(f.Tag.Get("avro"), ",")
+		if f.Anonymous || strings.Contains(options, "inline") {
+			return false
+		}
+	}
+	return true
+}
+
+// soleField returns the field of that name of a plain struct, when no other could
+// be meant.
 func soleField(t reflect.Type, name string) (reflect.StructField, bool) {
 	var found []int
-	n := 0
 	eachField(t, nil, 0, func(f avroField) {
 		if f.name == name {
-			found = f.index
-			n++
+			found = append(found, f.index...)
 		}
 	})
-	if n != 1 || len(found) != 1 {
+	if len(found) != 1 {
 		return reflect.StructField{}, false
 	}
 	return t.Field(found[0]), true
@@ -113,8 +132,9 @@ func (p program) value(n *node, t reflect.Type, offset uintptr, depth int) (prog
 	return append(p, in), ok
 }
 
-// array reads into a slice whose items are written whole each time: what the
-// slice held before does not show.
+// array reads into a slice whose items are written whole each time: nothing of
+// what they held shows. What their pointers point to is written anew, as the
+// library does.
 func (in *instruction) array(n *node, t reflect.Type, depth int) bool {
 	if t.Kind() != reflect.Slice {
 		return false
@@ -123,8 +143,24 @@ func (in *instruction) array(n *node, t reflect.Type, depth int) bool {
 	if !ok || len(item) == 0 || leaves(t.Elem()) != len(item) {
 		return false
 	}
-	in.do, in.typ, in.size, in.inner = readArray, t, t.Elem().Size(), item
+	in.do, in.typ, in.size, in.least, in.inner = readArray, t, t.Elem().Size(), item.least(), item
 	return true
+}
+
+// least returns how few bytes p can read.
+func (p program) least() int {
+	n := 0
+	for i := range p {
+		switch p[i].do {
+		case readFloat32:
+			n += 4
+		case readFloat64:
+			n += 8
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // leaves counts the fields of a type that an instruction each would fill.
@@ -226,7 +262,7 @@ func (p *programs) read(payload []byte, v any) bool {
 		}
 		p.of.put(t, code)
 	}
-	if code == nil {
+	if code == nil { // the library's to read, or a record without fields
 		return false
 	}
 	to := reflect.ValueOf(v).UnsafePointer()

@@ -170,11 +170,10 @@ type slice struct {
 }
 
 // array reads an array that was written in one block, of a positive count: what
-// every writer writes of arrays that fit into memory. A field takes a byte at least,
-// so that few bytes cannot claim many items.
+// every writer writes of arrays that fit into memory.
 func (r *reader) array(in *instruction, to unsafe.Pointer) bool {
 	count, ok := r.long()
-	if !ok || count < 0 || count > int64((len(r.data)-r.at)/len(in.inner)) {
+	if !ok || count < 0 || count > int64((len(r.data)-r.at)/in.least) {
 		return false
 	}
 	s, n := (*slice)(to), int(count)
