@@ -28,7 +28,7 @@ type Decoder struct {
 type resolved struct {
 	schema   *avro.Schema
 	guard    *guard
-	programs *programs // nil when writer and reader differ
+	programs *programs // nil when the reader's schema is another
 	err      error
 }
 
@@ -95,9 +95,7 @@ func (d *Decoder) resolve(ctx context.Context, f Frame) (resolved, error) {
 		if r.schema, err = avro.Resolve(writer, d.reader); err != nil {
 			r = resolved{err: fmt.Errorf("%w: %s: %s", ErrIncompatible, f.Schema(), clip(err.Error(), maxReason))}
 		}
-		// Schemas that cannot be compared are the library's to read.
-		same, err = Same(writer, d.reader)
-		same = same && err == nil
+		same, _ = Same(writer, d.reader) // what cannot be compared is the library's to read
 	}
 	if same {
 		r.programs = &programs{from: wire}

@@ -47,7 +47,7 @@ const (
 	readArray
 )
 
-// maxNesting bounds records within records: a schema may hold itself.
+// maxNesting bounds records and arrays within each other: a schema may hold itself.
 const maxNesting = 16
 
 // compileProgram returns nil when something of the schema or of the type is for
@@ -56,10 +56,7 @@ func compileProgram(n *node, t reflect.Type) program {
 	if n.kind != kindRecord {
 		return nil
 	}
-	p, ok := program(nil).record(n, t, 0, 0)
-	if !ok {
-		return nil
-	}
+	p, _ := program(nil).record(n, t, 0, 0)
 	return p
 }
 
@@ -132,15 +129,14 @@ func (p program) value(n *node, t reflect.Type, offset uintptr, depth int) (prog
 	return append(p, in), ok
 }
 
-// array reads into a slice whose items are written whole each time: nothing of
-// what they held shows. What their pointers point to is written anew, as the
-// library does.
+// array reads into a slice that is used again, with what its items' pointers point
+// to, as the library does.
 func (in *instruction) array(n *node, t reflect.Type, depth int) bool {
 	if t.Kind() != reflect.Slice {
 		return false
 	}
 	item, ok := program(nil).value(n.items, t.Elem(), 0, depth+1)
-	if !ok || len(item) == 0 || leaves(t.Elem()) != len(item) {
+	if !ok || len(item) == 0 {
 		return false
 	}
 	in.do, in.typ, in.size, in.least, in.inner = readArray, t, t.Elem().Size(), item.least(), item
@@ -159,18 +155,6 @@ func (p program) least() int {
 		default:
 			n++
 		}
-	}
-	return n
-}
-
-// leaves counts the fields of a type that an instruction each would fill.
-func leaves(t reflect.Type) int {
-	if t.Kind() != reflect.Struct || t == timeType {
-		return 1
-	}
-	n := 0
-	for i := range t.NumField() {
-		n += leaves(t.Field(i).Type)
 	}
 	return n
 }

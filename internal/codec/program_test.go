@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -175,11 +173,21 @@ func TestUnusualEncodingsDecode(t *testing.T) {
 	}
 }
 
-type shouting string
-
-func (s *shouting) UnmarshalText(text []byte) error {
-	*s = shouting(bytes.ToUpper(text))
-	return nil
+// A field that the schema does not have keeps what it held, as the library leaves it.
+func TestItemsWithAFieldMoreDecode(t *testing.T) {
+	s := avro.MustParse(`{"type":"record","name":"R","fields":[{"name":"b","type":{"type":"array","items":{"type":"record","name":"I","fields":[{"name":"c","type":"long"}]}}}]}`)
+	d := codec.NewDecoder(fakeRegistry(t, s.String()), s)
+	type more struct {
+		C    int64  `avro:"c"`
+		Kept string `avro:"-"`
+	}
+	type list struct {
+		B []more `avro:"b"`
+	}
+	for _, payload := range [][]byte{{2, 4, 0}, {6, 2, 4, 6, 0}, {2, 4, 2, 6, 0}, {2}} {
+		ours, theirs := list{B: []more{{C: 9, Kept: "a"}, {Kept: "b"}}}, list{B: []more{{C: 9, Kept: "a"}, {Kept: "b"}}}
+		agree(t, d, s, 1, payload, &ours, &theirs)
+	}
 }
 
 // The services' events, and all the shapes there are, are read by programs.
@@ -200,136 +208,6 @@ func TestReadByPrograms(t *testing.T) {
 		if ok, err := codec.ReadByProgram(s, tc.v); !ok || err != nil {
 			t.Errorf("%T is not read by a program: %v", tc.v, err)
 		}
-	}
-}
-
-type (
-	item struct {
-		C int64 `avro:"c"`
-	}
-	Base struct {
-		A string `avro:"a"`
-	}
-	hidden struct {
-		B int64
-	}
-)
-
-// What asks for more than a program does is the library's to read.
-func TestReadByTheLibrary(t *testing.T) {
-	const list = `{"type":"record","name":"R","fields":[{"name":"a","type":"string"},
-		{"name":"b","type":{"type":"array","items":{"type":"record","name":"I","fields":[{"name":"c","type":"long"}]}}}]}`
-	field := func(f string) string { return `{"type":"record","name":"R","fields":[` + f + `]}` }
-	for name, tc := range map[string]struct {
-		schema  string
-		payload string
-		v       func() any
-	}{
-		"map": {list, "\x027\x04\x02\x04\x00", func() any { return new(map[string]any) }},
-		"any": {list, "\x027\x04\x02\x04\x00", func() any { return new(any) }},
-		"text of its own": {list, "\x027\x04\x02\x04\x00", func() any {
-			return new(struct {
-				A shouting `avro:"a"`
-				B []item   `avro:"b"`
-			})
-		}},
-		"number in a text": {list, "\x027\x04\x02\x04\x00", func() any {
-			return new(struct {
-				A json.Number `avro:"a"`
-				B []item      `avro:"b"`
-			})
-		}},
-		"embedded": {list, "\x027\x04\x02\x04\x00", func() any {
-			return new(struct {
-				Base
-				B []item `avro:"b"`
-			})
-		}},
-		"embedded pointer": {list, "\x027\x04\x02\x04\x00", func() any {
-			return new(struct {
-				*Base
-				B []*item `avro:"b"`
-			})
-		}},
-		"items with a field more": {list, "\x027\x04\x02\x04\x00", func() any {
-			type more struct {
-				C    int64  `avro:"c"`
-				Kept string `avro:"-"`
-			}
-			return &struct {
-				A any    `avro:"a"`
-				B []more `avro:"b"`
-			}{B: []more{{Kept: "before"}}}
-		}},
-		"Go array": {list, "\x027\x04\x02\x04\x00", func() any {
-			return new(struct {
-				A []byte  `avro:"a"`
-				B [2]item `avro:"b"`
-			})
-		}},
-		"time of day at the field": {field(`{"name":"d","type":"long","logicalType":"time-micros"}`), "\x04", func() any {
-			return new(struct {
-				D time.Duration `avro:"d"`
-			})
-		}},
-		"time of day at the field, in milliseconds": {field(`{"name":"d","type":"int","logicalType":"time-millis"}`), "\x04", func() any {
-			return new(struct {
-				D time.Duration `avro:"d"`
-			})
-		}},
-		"optional time of day at the field": {field(`{"name":"d","type":["null","long"],"logicalType":"time-micros"}`), "\x02\x04", func() any {
-			return new(struct {
-				D *time.Duration `avro:"d"`
-			})
-		}},
-		"time of day": {field(`{"name":"d","type":{"type":"long","logicalType":"time-micros"}}`), "\x04", func() any {
-			return new(struct {
-				D time.Duration `avro:"d"`
-			})
-		}},
-		"embedded time": {field(`{"name":"Time","type":{"type":"long","logicalType":"timestamp-millis"}}`), "\x02", func() any {
-			return new(struct{ time.Time })
-		}},
-		"inlined time": {field(`{"name":"At","type":{"type":"long","logicalType":"timestamp-millis"}}`), "\x02", func() any {
-			return new(struct {
-				At time.Time `avro:",inline"`
-			})
-		}},
-		"inlined by name": {field(`{"name":"in","type":{"type":"record","name":"I","fields":[{"name":"c","type":"long"}]}}`), "\x02", func() any {
-			return new(struct {
-				In item `avro:"in,inline"`
-			})
-		}},
-		"deeper, but with a tag": {field(`{"name":"X","type":"long"}`), "\x02", func() any {
-			return new(struct {
-				X  int64
-				In struct {
-					Y int64 `avro:"X"`
-				} `avro:",omitzero,inline"`
-			})
-		}},
-		"embedded with a tag": {field(`{"name":"a","type":"long"}`), "\x02", func() any {
-			return new(struct {
-				hidden `avro:"a"`
-				A2     int64 `avro:"a"`
-			})
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := avro.MustParse(tc.schema)
-			if ok, err := codec.ReadByProgram(s, tc.v()); ok || err != nil {
-				t.Errorf("read by a program: %v, %v", ok, err)
-			}
-			ours, theirs := tc.v(), tc.v()
-			err := codec.NewDecoder(fakeRegistry(t, tc.schema), s).Decode(t.Context(), codec.Frame{ID: 1, Payload: []byte(tc.payload)}, ours)
-			_, want := s.Decode([]byte(tc.payload), theirs)
-			if (err == nil) != (want == nil) {
-				t.Fatalf("decoder says %v, library %v", err, want)
-			}
-			if diff := cmp.Diff(theirs, ours, cmp.Exporter(func(reflect.Type) bool { return true })); diff != "" {
-				t.Errorf("library - decoder +\n%s", diff)
-			}
-		})
 	}
 }
 

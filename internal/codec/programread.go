@@ -18,7 +18,10 @@ type reader struct {
 	text []byte // what is left of the buffer
 }
 
-const textBuffer = 1024 // bytes; longer texts have an allocation of their own
+const (
+	textBuffer = 1024           // bytes
+	longText   = textBuffer / 4 // what does not fit in and is longer is allocated by itself
+)
 
 var readers = sync.Pool{New: func() any { return &reader{} }}
 
@@ -131,7 +134,7 @@ func (r *reader) string() (string, bool) {
 		return "", false
 	}
 	if len(b) > len(r.text) {
-		if len(b) > textBuffer/4 {
+		if len(b) > longText {
 			return string(b), true
 		}
 		r.text = make([]byte, textBuffer)
