@@ -119,17 +119,20 @@ func TestBurstOfUnknownSchema(t *testing.T) {
 	}
 }
 
-// wantLogged checks that a line of the log has all of these.
+// wantLogged waits for a line of the log that has all of these: it comes through a
+// pipe, after what the state is asked for.
 func (p *process) wantLogged(words ...string) {
 	p.t.Helper()
-lines:
-	for line := range strings.Lines(p.log.String()) {
-		for _, word := range words {
-			if !strings.Contains(line, word) {
-				continue lines
+	until(p.t, fmt.Sprintf("a line of the log with %q", words), func() bool {
+	lines:
+		for line := range strings.Lines(p.log.String()) {
+			for _, word := range words {
+				if !strings.Contains(line, word) {
+					continue lines
+				}
 			}
+			return true
 		}
-		return
-	}
-	p.t.Errorf("no line of the log has %q", words)
+		return false
+	})
 }
